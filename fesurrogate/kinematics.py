@@ -1,0 +1,90 @@
+"""Strain measures: how many components a strain has, and how tensors are packed into vectors.
+
+Small strain uses Mandel components, 2D ``[xx, yy, √2 xy]`` and 3D
+``[xx, yy, zz, √2 yz, √2 xz, √2 xy]``, so that stress · strain is the double contraction. Finite
+strain uses the row-major deformation gradient F and first Piola-Kirchhoff stress P. A gradient
+(of temperature, say) and its flux are plain vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesurrogate.errors import InputError
+
+Array = NDArray[np.float64]
+
+SYMMETRIC_PAIRS: dict[int, tuple[tuple[int, int], ...]] = {
+    2: ((0, 0), (1, 1), (0, 1)),
+    3: ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)),
+}
+"""Index pairs (i, j) of the Mandel components, in order; off-diagonal ones carry a factor √2."""
+
+
+@dataclass(frozen=True)
+class Kinematics:
+    """A strain measure in a space dimension.
+
+    Attributes:
+        gdim: Space dimension d; 2 means plane strain.
+        measure: ``small`` (Mandel strain and Cauchy stress), ``finite`` (F and P) or
+            ``gradient`` (gradient and flux).
+    """
+
+    gdim: Literal[2, 3]
+    measure: Literal["small", "finite", "gradient"] = "small"
+
+    def __post_init__(self) -> None:
+        if self.gdim not in (2, 3):
+            raise InputError(f"gdim is {self.gdim!r}; expected 2 or 3")
+        if self.measure not in ("small", "finite", "gradient"):
+            raise InputError(
+                f"measure is {self.measure!r}; expected 'small', 'finite' or 'gradient'"
+            )
+
+    @property
+    def size(self) -> int:
+        """Number of components m."""
+        if self.measure == "small":
+            return len(SYMMETRIC_PAIRS[self.gdim])
+        return self.gdim**2 if self.measure == "finite" else self.gdim
+
+    @property
+    def rest(self) -> Array:
+        """Strain of the undeformed body, shape (m,): the identity at finite strain, else zero."""
+        if self.measure == "finite":
+            return np.eye(self.gdim).ravel()
+        return np.zeros(self.size)
+
+    def pack(
+        self,
+        tensor: Array,  # (n, d, d); (n, d) for a gradient
+    ) -> Array:  # (n, m)
+        """Return the components of a batch of tensors (the symmetric part at small strain)."""
+        if self.measure == "gradient":
+            return np.array(tensor, dtype=np.float64)
+        if self.measure == "finite":
+            return tensor.reshape(-1, self.size).copy()
+        columns = [
+            tensor[:, i, i] if i == j else (tensor[:, i, j] + tensor[:, j, i]) / np.sqrt(2.0)
+            for i, j in SYMMETRIC_PAIRS[self.gdim]
+        ]
+        return np.stack(columns, axis=1)
+
+    def unpack(
+        self,
+        vector: Array,  # (n, m)
+    ) -> Array:  # (n, d, d); (n, d) for a gradient
+        """Return the tensors of a batch of component rows: the inverse of :meth:`pack`."""
+        if self.measure == "gradient":
+            return np.array(vector, dtype=np.float64)
+        if self.measure == "finite":
+            return vector.reshape(-1, self.gdim, self.gdim).copy()
+        tensor = np.empty((len(vector), self.gdim, self.gdim))
+        for k, (i, j) in enumerate(SYMMETRIC_PAIRS[self.gdim]):
+            tensor[:, i, j] = tensor[:, j, i] = vector[:, k] / (1.0 if i == j else np.sqrt(2.0))
+        return tensor
