@@ -1,0 +1,17 @@
+"""The microscale: a periodic cell solved in DOLFINx, condensed to stress and tangent."""
+
+from fesurrogate.micro.cell import Cell, laminate_cell, make_cell, read_cell
+from fesurrogate.micro.phases import Phase, conductor, linear_elastic, neo_hookean
+from fesurrogate.micro.rve import RVEMaterial
+
+__all__ = [
+    "Cell",
+    "Phase",
+    "RVEMaterial",
+    "conductor",
+    "laminate_cell",
+    "linear_elastic",
+    "make_cell",
+    "neo_hookean",
+    "read_cell",
+]

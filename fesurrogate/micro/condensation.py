@@ -1,0 +1,251 @@
+"""The boundary value problem of the cell: equilibrium and its condensation to the macro scale.
+
+With u = X (ε - ε₀) + T q (see :mod:`fesurrogate.micro.constraint`) and the nodal force f(u):
+
+    equilibrium   Tᵀ f = 0
+    stress        σ = Xᵀ f / V
+    tangent       A = Yᵀ K Y / V,   Y = X + T S,   S = -(Tᵀ K T)⁻¹ Tᵀ K X
+
+The stress is the volume average by the Hill-Mandel lemma. The tangent is a quadratic form that is
+stationary at the exact S, so a factorisation that is one Newton step old costs an error of second
+order only; it is used without refactorising and polished until it does not matter.
+
+Source: Miehe and Koch (2002), Arch. Appl. Mech. 72, 300-317, for the condensation; the symmetric
+form is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import scipy.sparse as sp
+import ufl
+from dolfinx import fem, la
+from petsc4py import PETSc
+
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.constraint import (
+    affine_modes,
+    galerkin_map,
+    periodic_masters,
+    periodic_prolongation,
+)
+from fesurrogate.micro.phases import Phase
+
+ROUNDING = 1e-13  # residual, relative to the nodal forces, that arithmetic can reach
+
+
+@final
+class CellProblem:
+    """One cell's equations: mesh, forms, sparsity and solver exist once and serve every point."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        phases: Mapping[str, Phase],
+        kinematics: Kinematics,
+        *,
+        degree: int,
+        rtol: float,
+        prefix: str,
+    ) -> None:
+        missing = sorted(set(cell.phase_cells) - set(phases))
+        unknown = sorted(set(phases) - set(cell.phase_cells))
+        if missing or unknown:
+            raise InputError(
+                f"the cell's phases are {sorted(cell.phase_cells)}, but laws are given for "
+                f"{sorted(phases)}; name the same phases in both"
+            )
+        if cell.mesh.geometry.dim != kinematics.gdim:
+            raise InputError(
+                f"the cell is {cell.mesh.geometry.dim}D, but the kinematics have gdim "
+                f"{kinematics.gdim}"
+            )
+        self.kinematics, self.rtol, self.volume = kinematics, rtol, cell.volume
+        scalar = kinematics.measure == "gradient"
+        block = 1 if scalar else kinematics.gdim
+        element = ("Lagrange", degree) if scalar else ("Lagrange", degree, (block,))
+        V = fem.functionspace(cell.mesh, element)
+        self.u = fem.Function(V)
+        energy = _energy(cell, phases, self.u, kinematics, degree)
+        residual = ufl.derivative(energy, self.u)
+        self._energy_form = fem.form(energy)
+        self._residual_form = fem.form(residual)
+        self._tangent_form = fem.form(ufl.derivative(residual, self.u))
+
+        x = V.tabulate_dof_coordinates()[:, : kinematics.gdim]
+        self.modes = affine_modes(kinematics, x)  # X
+        master = periodic_masters(x, cell.origin, cell.lattice)
+        self.prolongation = periodic_prolongation(master, block)  # T
+        self._restriction = self.prolongation.T.tocsr()
+        self.num_unknowns = self.prolongation.shape[1]
+        self.force = np.zeros(len(self.modes))  # f
+        self._csr = fem.create_matrix(self._tangent_form, block_mode=la.BlockMode.expanded)
+        self.stiffness = sp.csr_matrix(  # K, sharing the memory that DOLFINx assembles into
+            (self._csr.data, self._csr.indices, self._csr.indptr), shape=(len(self.modes),) * 2
+        )
+        assert np.shares_memory(self.stiffness.data, self._csr.data)
+        self._build_solver(prefix)
+        self.assemble(kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
+        self.force_scale = float(np.linalg.norm(self.stiffness @ self.modes))
+        """Nodal force of a unit strain."""
+
+    def _build_solver(self, prefix: str) -> None:
+        indptr, indices, self._galerkin = galerkin_map(
+            self._csr.indptr, self._csr.indices, self.prolongation
+        )
+        self._values = np.zeros(len(indices))
+        size = self.num_unknowns
+        comm = PETSc.COMM_SELF
+        self._matrix = PETSc.Mat().createAIJWithArrays(
+            (size, size), (indptr, indices, self._values), comm=comm
+        )
+        self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        self._snes = snes = PETSc.SNES().create(comm)
+        snes.setOptionsPrefix(prefix)
+        snes.setFunction(self._residual, PETSc.Vec().createSeq(size, comm=comm))
+        snes.setJacobian(self._jacobian, self._matrix)
+        snes.setType("newtonls")
+        snes.ksp.setType("preonly")
+        snes.ksp.pc.setType("cholesky")  # of a symmetric matrix that need not be definite: LDLᵀ
+        snes.ksp.pc.setFactorSolverType("mumps")
+        snes.setTolerances(rtol=0.0, stol=0.0, max_it=25)
+        snes.setFromOptions()
+        self._solution = PETSc.Vec().createSeq(size, comm=comm)
+
+    # -- assembly -------------------------------------------------------------------------
+
+    def assemble(
+        self,
+        strain: Array,  # (m,)
+        q: Array,  # (unknowns,)
+        *,
+        tangent: bool = False,
+    ) -> None:
+        """Assemble the force f, and K if asked for, at a macro strain and a fluctuation."""
+        self.u.x.array[:] = self.modes @ (strain - self.kinematics.rest) + self.prolongation @ q
+        self.force[:] = 0.0
+        fem.assemble_vector(self.force, self._residual_form)
+        if tangent:
+            self._assemble_stiffness()
+
+    def _assemble_stiffness(self) -> None:
+        self._csr.data[:] = 0.0
+        fem.assemble_matrix(self._csr, self._tangent_form)
+
+    def energy(self) -> float:
+        """Return the mean energy density at the last assembled displacement."""
+        return float(fem.assemble_scalar(self._energy_form)) / self.volume
+
+    def stress(self) -> Array:
+        """Return the mean stress (m,) at the last assembled displacement."""
+        return self.modes.T @ self.force / self.volume
+
+    # -- equilibrium ----------------------------------------------------------------------
+
+    def _residual(self, snes: PETSc.SNES, q: PETSc.Vec, out: PETSc.Vec) -> None:
+        self.assemble(self._strain, q.getArray(readonly=True))
+        out.setArray(self._restriction @ self.force)
+
+    def _jacobian(self, snes: PETSc.SNES, q: PETSc.Vec, J: PETSc.Mat, P: PETSc.Mat) -> None:
+        # SNES asks for the Jacobian where it last accepted a residual; a line search may have
+        # tried further points since, so the displacement is set anew.
+        self.u.x.array[:] = self._displacement(q.getArray(readonly=True))
+        self._assemble_stiffness()
+        self._values[:] = self._galerkin @ self._csr.data
+        J.stateIncrease()
+        J.assemble()
+
+    def _displacement(self, q: Array) -> Array:
+        return self.modes @ (self._strain - self.kinematics.rest) + self.prolongation @ q
+
+    def tolerance(
+        self,
+        strain: Array,  # (m,)
+    ) -> float:
+        """Return the residual norm at which equilibrium at a strain is reached.
+
+        It is ``rtol`` of the residual without fluctuation, whatever the initial guess, so that a
+        warm start saves work and cannot change the answer; and never below what rounding allows.
+        """
+        self.assemble(strain, np.zeros(self.num_unknowns))
+        forces = self.force_scale * (np.linalg.norm(strain - self.kinematics.rest) + 1e-3)
+        residual = np.linalg.norm(self._restriction @ self.force)
+        return float(max(self.rtol * residual, ROUNDING * 1e-1 * forces))
+
+    def equilibrate(
+        self,
+        strain: Array,  # (m,)
+        guess: Array,  # (unknowns,)
+    ) -> tuple[Array, int, bool]:
+        """Return the fluctuation q in equilibrium, the Newton iterations, and whether it is one."""
+        self._strain = strain
+        atol = self.tolerance(strain)
+        if not np.isfinite(atol):
+            return guess, 0, False
+        self._snes.setTolerances(atol=atol)
+        self._solution.setArray(guess)
+        self._snes.solve(None, self._solution)
+        iterations = self._snes.getIterationNumber()
+        return self._solution.getArray().copy(), iterations, self._snes.getConvergedReason() > 0
+
+    def condense(
+        self,
+        strain: Array,  # (m,)
+        q: Array,  # (unknowns,), in equilibrium
+    ) -> Array:  # (m, m)
+        """Return the tangent of the mean stress at an equilibrium that was just solved for."""
+        self.assemble(strain, q, tangent=True)
+        ksp = self._snes.ksp
+        if self._snes.getIterationNumber() == 0:  # a warm start needed no factorisation
+            self._values[:] = self._galerkin @ self._csr.data
+            self._matrix.stateIncrease()
+            self._matrix.assemble()
+            ksp.setOperators(self._matrix)
+            ksp.setUp()
+        ksp.pc.setReusePreconditioner(True)
+        Y = self.modes.copy()
+        force = self._restriction @ (self.stiffness @ Y)
+        scale = np.linalg.norm(force)
+        for _ in range(4):
+            if np.linalg.norm(force) <= 1e-7 * scale:  # the error of A is its square
+                break
+            Y -= self.prolongation @ self._solve_columns(ksp, force)
+            force = self._restriction @ (self.stiffness @ Y)
+        ksp.pc.setReusePreconditioner(False)
+        return Y.T @ (self.stiffness @ Y) / self.volume
+
+    def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
+        columns = np.empty_like(rhs)
+        b, x = self._solution.duplicate(), self._solution.duplicate()
+        for k in range(rhs.shape[1]):
+            b.setArray(rhs[:, k])
+            ksp.solve(b, x)
+            columns[:, k] = x.getArray(readonly=True)
+        b.destroy()
+        x.destroy()
+        return columns
+
+
+def _energy(
+    cell: Cell, phases: Mapping[str, Phase], u: fem.Function, kinematics: Kinematics, degree: int
+) -> Any:
+    gradient = ufl.grad(u)
+    strain = {
+        "finite": lambda: ufl.Identity(kinematics.gdim) + gradient,
+        "small": lambda: ufl.sym(gradient),
+        "gradient": lambda: gradient,
+    }[kinematics.measure]()
+    simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
+    quadrature_degree = max(1, 2 * (degree - 1)) if simplex else 2 * degree
+    total = 0
+    for name, dx in cell.measures(quadrature_degree).items():
+        phase = phases[name]
+        constants = {key: fem.Constant(cell.mesh, float(v)) for key, v in phase.constants.items()}
+        total += phase.energy(strain, **constants) * dx
+    return total
+

@@ -1,0 +1,126 @@
+"""The representative volume element as a Material: the exact microscale answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import final
+
+import numpy as np
+
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.material import Material, Response
+from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.condensation import CellProblem
+from fesurrogate.micro.phases import Phase
+
+SUBSTEPS = (1, 2, 4, 8, 16)
+
+
+@final
+class RVEMaterial(Material):
+    """Stress and consistent tangent of a periodic cell in equilibrium.
+
+    The hint of a point is its last fluctuation, so that Newton starts from there; a solve that
+    fails is repeated from rest with the strain applied in 2, 4, 8, then 16 parts before the point
+    is declared failed. ``report`` counts ``rve_solves`` and ``micro_iterations`` and gives the
+    mean ``energy`` density.
+
+    Args:
+        cell: The cell; one serves all points of a rank.
+        phases: Law of each phase by name.
+        kinematics: Strain measure.
+        degree: Polynomial degree of the displacement in the cell.
+        rtol: Residual of equilibrium, relative to the residual without fluctuation.
+        prefix: Prefix of the PETSc options of the cell's SNES.
+
+    Raises:
+        InputError: The phases do not match the cell, or the cell's faces do not match each other.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        phases: Mapping[str, Phase],
+        kinematics: Kinematics,
+        *,
+        degree: int = 2,
+        rtol: float = 1e-8,
+        prefix: str = "micro_",
+    ) -> None:
+        if degree < 1:
+            raise InputError(f"degree is {degree}; expected 1 or more")
+        self.kinematics = kinematics
+        self.cell = cell
+        self.problem = CellProblem(
+            cell, phases, kinematics, degree=degree, rtol=rtol, prefix=prefix
+        )
+        self.num_hint = self.problem.num_unknowns
+        laws = {
+            name: [phase.energy.__qualname__, dict(phase.constants)]
+            for name, phase in sorted(phases.items())
+        }
+        description = json.dumps([cell.fingerprint, laws, repr(kinematics), degree, rtol])
+        self.fingerprint = hashlib.sha256(description.encode()).hexdigest()[:16]
+
+    def respond(
+        self,
+        strain: Array,  # (n, m)
+        state: Array,  # (n, 0)
+        dt: float,
+        *,
+        parameters: Array,
+        hint: Array,  # (n, h)
+        tangent: bool,
+        sensitivity: bool,
+    ) -> Response:
+        """Solve the cell at each point."""
+        n, m = strain.shape
+        stress = np.full((n, m), np.nan)
+        tangents = np.full((n, m, m), np.nan) if tangent else None
+        new_hint = np.zeros((n, self.num_hint))
+        ok = np.zeros(n, dtype=bool)
+        energy = np.full(n, np.nan)
+        iterations = np.zeros(n, dtype=np.int64)
+        for i in range(n):
+            if not self._admissible(strain[i]):
+                continue
+            q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i])
+            if not ok[i]:
+                continue
+            new_hint[i] = q
+            if tangents is not None:
+                tangents[i] = self.problem.condense(strain[i], q)
+            else:
+                self.problem.assemble(strain[i], q)
+            stress[i] = self.problem.stress()
+            energy[i] = self.problem.energy()
+        report = {
+            "energy": energy,
+            "micro_iterations": iterations,
+            "rve_solves": np.ones(n, dtype=np.int64),
+        }
+        return Response(stress, tangents, state, new_hint, ok, None, report)
+
+    def _admissible(self, strain: Array) -> bool:
+        if not np.isfinite(strain).all():
+            return False
+        if self.kinematics.measure != "finite":
+            return True
+        return bool(np.linalg.det(self.kinematics.unpack(strain[None]))[0] > 0)
+
+    def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
+        q, total, ok = self.problem.equilibrate(strain, guess)
+        rest = self.kinematics.rest
+        for parts in SUBSTEPS:
+            if ok:
+                break
+            q, ok = np.zeros(self.num_hint), True
+            for k in range(1, parts + 1):
+                q, iterations, ok = self.problem.equilibrate(rest + (strain - rest) * k / parts, q)
+                total += iterations
+                if not ok:
+                    break
+        return q, total, ok
