@@ -1,0 +1,1 @@
+"""Data for learned Materials: which strains to sample, the farm that answers them, the file."""
