@@ -1,0 +1,25 @@
+"""Every difference between the DOLFINx versions we support (0.9 to 0.11) lives here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from dolfinx import fem, mesh
+from numpy.typing import NDArray
+
+
+def evaluate_expression(
+    expression: fem.Expression,
+    domain: mesh.Mesh,
+    cells: NDArray[np.int32],  # (c,)
+    size: int,
+) -> NDArray[np.float64]:  # (c * points, size)
+    """Evaluate a vector expression of ``size`` components; 0.9 returns it flat, 0.10 shaped."""
+    return np.asarray(expression.eval(domain, cells)).reshape(-1, size)
+
+
+def interpolation_points(element: Any) -> NDArray[np.float64]:
+    """Return the interpolation points of an element: a method up to 0.9, then a property."""
+    points = element.interpolation_points
+    return points() if callable(points) else points

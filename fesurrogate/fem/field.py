@@ -1,0 +1,257 @@
+"""A Material at the quadrature points of a mesh, ready for any UFL form."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import basix
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fesurrogate.errors import InputError
+from fesurrogate.fem.compat import evaluate_expression
+from fesurrogate.kinematics import Array
+from fesurrogate.material import Material, Response
+
+PATIENCE = 4  # failed updates in a row after which the Material is spared until the step is cut
+
+
+@dataclass
+class Tally:
+    """What a field has cost so far, on this rank.
+
+    Attributes:
+        updates: Calls of the Material.
+        points: Points evaluated, all calls together.
+        failed: Points that could not be solved, all calls together.
+        seconds: Wall time inside the Material.
+        counts: Sums of the integer reports of the Material (``rve_solves`` and so on).
+    """
+
+    updates: int = 0
+    points: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    counts: Counter = field(default_factory=Counter)
+
+
+@final
+class MaterialField:
+    """Carries a Material into a form: strain out of the form, stress and tangent into it.
+
+    The weak form is ``residual(v) = ∫ σ · δε(v) dx`` and its derivative
+    ``jacobian(du, v) = ∫ δε(v) · A δε(du) + σ · δ²ε(v, du) dx``, where δε is the Gateaux derivative
+    of the strain expression, so that any differentiable strain of any field may be given.
+
+    Args:
+        material: What turns strain into stress.
+        strain: UFL vector (m,) in the components of ``material.kinematics``
+            (:func:`fesurrogate.fem.strain_of`).
+        degree: Quadrature degree.
+        cells: Local cells of the region this rank owns; all owned cells if None.
+        parameters: UFL vector (p,) of the Material's parameters; needed where it has any.
+
+    Raises:
+        InputError: The strain or the parameters have the wrong number of components.
+
+    Note:
+        Only owned cells are evaluated. ``update``, ``accept`` and ``restore`` are collective.
+    """
+
+    def __init__(
+        self,
+        material: Material,
+        strain: Any,
+        *,
+        degree: int,
+        cells: NDArray[np.int32] | None = None,
+        parameters: Any | None = None,
+    ) -> None:
+        m = material.kinematics.size
+        if strain.ufl_shape != (m,):
+            raise InputError(
+                f"the strain expression has shape {strain.ufl_shape}; {material.kinematics} needs "
+                f"({m},): build it with fesurrogate.fem.strain_of(u, kinematics)"
+            )
+        p = len(material.parameter_names)
+        shape = () if parameters is None else parameters.ufl_shape
+        if (p > 0 or parameters is not None) and shape != (p,):
+            raise InputError(
+                f"parameters have shape {shape}; {type(material).__name__} needs ({p},): "
+                f"{', '.join(material.parameter_names) or 'none'}"
+            )
+        self.material, self.strain = material, strain
+        self.domain = ufl.domain.extract_unique_domain(strain)
+        self.mesh = self._mesh_of(strain)
+        topology = self.mesh.topology
+        owned = topology.index_map(topology.dim).size_local
+        cells = np.arange(owned) if cells is None else np.asarray(cells)
+        self.cells = np.sort(cells[cells < owned]).astype(np.int32)
+
+        cell_name = self.mesh.basix_cell()
+        points, weights = basix.make_quadrature(cell_name, degree)
+        self.num_points = len(self.cells) * len(weights)  # n
+        self._expression = fem.Expression(strain, points)
+        self._parameters = None if parameters is None else fem.Expression(parameters, points)
+
+        def quadrature_function(*value_shape: int) -> fem.Function:
+            element = basix.ufl.quadrature_element(cell_name, value_shape, degree=degree)
+            return fem.Function(fem.functionspace(self.mesh, element))
+
+        self.stress = quadrature_function(m)
+        self.tangent = quadrature_function(m, m)
+        self._rows = self.stress.function_space.dofmap.list[self.cells].ravel()
+        metadata = {"quadrature_degree": degree, "quadrature_scheme": "default"}
+        region = [(1, self.cells)]
+        self.dx = ufl.Measure(
+            "dx", domain=self.mesh, subdomain_data=region, subdomain_id=1, metadata=metadata
+        )
+        self.state = material.initial_state(self.num_points)
+        self.hint = np.zeros((self.num_points, material.num_hint))
+        self._accepted_hint = self.hint
+        self.tally = Tally()
+        self.response: Response | None = None
+        self._last_strain = np.full((self.num_points, m), np.nan)
+        self._failures = 0
+
+    # -- forms ----------------------------------------------------------------------------
+
+    def residual(
+        self,
+        v: Any,
+        *,
+        unknown: fem.Function | None = None,
+    ) -> Any:
+        """Return the linear form of the stress, ∫ σ · δε(v) dx.
+
+        Args:
+            v: Test function of the unknown's space.
+            unknown: What the strain is differentiated by; found by the space of ``v`` if None.
+
+        Raises:
+            InputError: The strain depends on no Function of the space of ``v``, or on several.
+        """
+        return ufl.inner(self.stress, self._variation(self.strain, v, unknown)) * self.dx
+
+    def jacobian(
+        self,
+        du: Any,
+        v: Any,
+        *,
+        unknown: fem.Function | None = None,
+    ) -> Any:
+        """Return the bilinear form that is the consistent derivative of :meth:`residual`."""
+        variation = self._variation(self.strain, v, unknown)
+        increment = self._variation(self.strain, du, unknown)
+        material = ufl.inner(self.tangent * increment, variation)
+        second = self._variation(variation, du, unknown)
+        if isinstance(second, ufl.constantvalue.Zero):
+            return material * self.dx
+        return (material + ufl.inner(self.stress, second)) * self.dx
+
+    def _variation(self, expression: Any, direction: Any, unknown: fem.Function | None) -> Any:
+        if unknown is None:
+            space = direction.ufl_function_space()
+            coefficients = ufl.algorithms.extract_coefficients(self.strain)
+            candidates = [c for c in coefficients if c.ufl_function_space() == space]
+            if len(candidates) != 1:
+                raise InputError(
+                    f"the strain depends on {len(candidates)} Functions of the argument's space; "
+                    "expected one: pass unknown="
+                )
+            unknown = candidates[0]
+        derivative = ufl.derivative(expression, unknown, direction)
+        return ufl.algorithms.apply_derivatives.apply_derivatives(
+            ufl.algorithms.apply_algebra_lowering.apply_algebra_lowering(derivative)
+        )
+
+    @staticmethod
+    def _mesh_of(strain: Any) -> Any:
+        for coefficient in ufl.algorithms.extract_coefficients(strain):
+            return coefficient.function_space.mesh
+        raise InputError("the strain expression contains no Function")
+
+    # -- evaluation -----------------------------------------------------------------------
+
+    def current_strain(self) -> Array:  # (n, m)
+        """Return the strain at this rank's points for the present value of the unknown."""
+        size = self.material.kinematics.size
+        return evaluate_expression(self._expression, self.mesh, self.cells, size)
+
+    def update(self, dt: float = 1.0) -> int:
+        """Evaluate the Material at the present strain; fill stress and tangent. Collective.
+
+        No point is solved twice at the same strain: a Material without history is not called
+        again where no point's strain has changed on any rank.
+
+        Args:
+            dt: Length of the increment from the accepted state.
+
+        Returns:
+            Number of failed points on all ranks; if positive, the stress is NaN on every rank.
+        """
+        comm = self.mesh.comm
+        strain = self.current_strain()
+        known = self.material.num_state == 0 and np.array_equal(strain, self._last_strain)
+        if comm.allreduce(known, op=MPI.LAND):
+            return 0
+        if self._failures >= PATIENCE:
+            self._fill_with_nan()
+            return comm.allreduce(self.num_points)
+        begin = time.perf_counter()
+        response = self.material.evaluate(
+            strain, self.state, dt, parameters=self._current_parameters(), hint=self.hint
+        )
+        self.tally.seconds += time.perf_counter() - begin
+        self._count(response)
+        failed = comm.allreduce(int((~response.ok).sum()))
+        if failed:
+            self._failures += 1
+            self._fill_with_nan()
+            return failed
+        self._failures = 0
+        assert response.tangent is not None
+        self.response, self.hint, self._last_strain = response, response.hint, strain
+        self._fill(self.stress, response.stress)
+        self._fill(self.tangent, response.tangent)
+        return 0
+
+    def _current_parameters(self) -> Array | None:
+        if self._parameters is None:
+            return None
+        size = len(self.material.parameter_names)
+        return evaluate_expression(self._parameters, self.mesh, self.cells, size)
+
+    def _count(self, response: Response) -> None:
+        self.tally.updates += 1
+        self.tally.points += self.num_points
+        self.tally.failed += int((~response.ok).sum())
+        for name, values in response.report.items():
+            if np.issubdtype(values.dtype, np.integer):
+                self.tally.counts[name] += int(values.sum())
+
+    def _fill(self, function: fem.Function, values: Array) -> None:
+        width = values[0].size if len(values) else 1
+        function.x.array.reshape(-1, width)[self._rows] = values.reshape(-1, width)
+
+    def _fill_with_nan(self) -> None:
+        self.stress.x.array[:] = np.nan
+        self._last_strain = np.full_like(self._last_strain, np.nan)
+
+    def accept(self) -> None:
+        """Take the last response as the state of the next increment. Collective."""
+        assert self.response is not None, "accept() before any update()"
+        self.state, self._accepted_hint = self.response.state, self.hint
+        self.material.accept(self._last_strain, self.response)
+
+    def restore(self) -> None:
+        """Forget the failed increment: the next update starts from the accepted state."""
+        self._failures, self.hint = 0, self._accepted_hint
+        self._last_strain = np.full_like(self._last_strain, np.nan)

@@ -1,0 +1,220 @@
+"""The macro problem: one PETSc SNES around the fields of a body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import ufl
+from dolfinx import fem, la, mesh
+from dolfinx.fem import petsc as fem_petsc
+from mpi4py import MPI
+from numpy.typing import NDArray
+from petsc4py import PETSc
+
+from fesurrogate.fem.field import MaterialField
+from fesurrogate.kinematics import Array
+
+DEFAULT_OPTIONS: Mapping[str, Any] = {
+    "snes_type": "newtonls",
+    "snes_linesearch_type": "bt",
+    "snes_rtol": 1e-8,
+    "snes_atol": 1e-50,
+    "snes_stol": 0.0,
+    "snes_max_it": 25,
+    "snes_divergence_tolerance": -1,
+    "ksp_type": "preonly",
+    "pc_type": "lu",
+    "pc_factor_mat_solver_type": "mumps",
+}
+
+
+@dataclass(frozen=True)
+class SolveResult:
+    """How a Newton solve ended.
+
+    Attributes:
+        converged: Whether the residual met the tolerance.
+        reason: ``SNESConvergedReason``; positive where converged.
+        iterations: Newton iterations.
+        residual_norms: Euclidean norm of the residual at each iterate, the initial one first.
+    """
+
+    converged: bool
+    reason: int
+    iterations: int
+    residual_norms: tuple[float, ...]
+
+
+@final
+class MacroProblem:
+    """Find u with Σ ∫ σ(ε(u)) · δε(v) dx = external(v) for all v, and u given on a boundary.
+
+    It does not know what kind of Material a field carries. A point that cannot be solved makes
+    the residual NaN on every rank; the line search then shortens the step, or SNES diverges on
+    all ranks together.
+
+    Args:
+        u: The unknown; its present value is the initial guess.
+        fields: The regions of the body.
+        bcs: Dirichlet conditions; their values may change between solves.
+        external: Linear form of the external loads, of a test function of u's space.
+        prefix: Prefix of the PETSc options.
+        options: PETSc options without prefix, over :data:`DEFAULT_OPTIONS`; what the user gave on
+            the command line wins over both.
+
+    Note:
+        Construction and every method are collective.
+    """
+
+    def __init__(
+        self,
+        u: fem.Function,
+        fields: Sequence[MaterialField],
+        *,
+        bcs: Sequence[fem.DirichletBC] = (),
+        external: Any | None = None,
+        prefix: str = "macro_",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.u, self.fields, self.bcs = u, tuple(fields), list(bcs)
+        self.dt = 1.0
+        V = u.function_space
+        v, du = ufl.TestFunction(V), ufl.TrialFunction(V)
+        residual = sum((field.residual(v, unknown=u) for field in self.fields[1:]),
+                       self.fields[0].residual(v, unknown=u))  # fmt: skip
+        jacobian = sum((field.jacobian(du, v, unknown=u) for field in self.fields[1:]),
+                       self.fields[0].jacobian(du, v, unknown=u))  # fmt: skip
+        self.residual_form = fem.form(residual if external is None else residual - external)
+        self.jacobian_form = fem.form(jacobian)
+        self._work = fem.Function(V)
+        self._accepted = u.x.array.copy()
+        self.matrix = fem_petsc.create_matrix(self.jacobian_form)
+        self._solution, _ = self.matrix.createVecs()
+        self._norms: list[float] = []
+        self.snes = self._build_snes(prefix, {**DEFAULT_OPTIONS, **(options or {})})
+
+    def _build_snes(self, prefix: str, options: Mapping[str, Any]) -> PETSc.SNES:
+        snes = PETSc.SNES().create(self.u.function_space.mesh.comm)
+        snes.setOptionsPrefix(prefix)
+        snes.setFunction(self._residual, self._work.x.petsc_vec)
+        snes.setJacobian(self._jacobian, self.matrix)
+        snes.setMonitor(lambda _, iteration, norm: self._norms.append(norm))
+        database = PETSc.Options()
+        ours = [key for key in options if not database.hasName(prefix + key)]
+        for key in ours:
+            database[prefix + key] = options[key]
+        snes.setFromOptions()
+        for key in ours:
+            database.delValue(prefix + key)
+        return snes
+
+    # -- callbacks of SNES ----------------------------------------------------------------
+
+    def _set_unknown(self, x: PETSc.Vec) -> None:
+        values = x.getArray(readonly=True)
+        self.u.x.array[: len(values)] = values
+        self.u.x.scatter_forward()
+
+    def _residual(self, snes: PETSc.SNES, x: PETSc.Vec, b: PETSc.Vec) -> None:
+        self._set_unknown(x)
+        failed = self.update()
+        array = self._work.x.array
+        if failed:
+            array[:] = np.nan
+        else:
+            self.assemble_residual()
+            fem.apply_lifting(
+                array, [self.jacobian_form], [self.bcs], x0=[self.u.x.array], alpha=-1.0
+            )
+            self._work.x.scatter_reverse(la.InsertMode.add)
+            for bc in self.bcs:
+                bc.set(array, self.u.x.array, -1.0)
+        if b.handle != self._work.x.petsc_vec.handle:
+            b.setArray(self._work.x.petsc_vec.getArray(readonly=True))
+
+    def _jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, J: PETSc.Mat, P: PETSc.Mat) -> None:
+        self._set_unknown(x)
+        self.update()
+        self.assemble_jacobian()
+
+    # -- assembly -------------------------------------------------------------------------
+
+    def update(self) -> int:
+        """Evaluate all fields at the present u; return the failed points on all ranks."""
+        return sum(field.update(self.dt) for field in self.fields)
+
+    def assemble_residual(self) -> Array:
+        """Assemble the residual without boundary conditions; ghosts are not yet summed.
+
+        Returns:
+            The array of owned and ghost entries, shared with the problem's work vector.
+        """
+        array = self._work.x.array
+        array[:] = 0.0
+        fem.assemble_vector(array, self.residual_form)
+        return array
+
+    def assemble_jacobian(self) -> PETSc.Mat:
+        """Assemble the Jacobian with the rows and columns of the Dirichlet unknowns zeroed."""
+        self.matrix.zeroEntries()
+        fem_petsc.assemble_matrix(self.matrix, self.jacobian_form, bcs=self.bcs)
+        self.matrix.assemble()
+        return self.matrix
+
+    # -- increments -----------------------------------------------------------------------
+
+    def solve(self, dt: float = 1.0) -> SolveResult:
+        """Solve for u from its present value.
+
+        Args:
+            dt: Length of the increment from the accepted state.
+
+        Returns:
+            How Newton ended. State is accepted by :meth:`accept` only.
+        """
+        self.dt = dt
+        self._norms = []
+        owned = self._solution.getLocalSize()
+        self._solution.setArray(self.u.x.array[:owned])
+        self.snes.solve(None, self._solution)
+        reason = self.snes.getConvergedReason()
+        if reason > 0:
+            self._set_unknown(self._solution)
+            self.update()  # the last residual may have been a rejected trial
+        iterations = self.snes.getIterationNumber()
+        return SolveResult(reason > 0, reason, iterations, tuple(self._norms))
+
+    def accept(self) -> None:
+        """Take the present u and the fields' responses as the accepted state."""
+        self._accepted = self.u.x.array.copy()
+        for field in self.fields:
+            field.accept()
+
+    def restore(self) -> None:
+        """Return to the accepted state, bitwise."""
+        self.u.x.array[:] = self._accepted
+        for field in self.fields:
+            field.restore()
+
+    def reaction(
+        self,
+        facets: NDArray[np.int32],
+    ) -> Array:  # (block size,)
+        """Return the resultant force of the constraints on a boundary, summed over the ranks.
+
+        Args:
+            facets: Local facets of the boundary.
+        """
+        V = self.u.function_space
+        domain: mesh.Mesh = V.mesh
+        domain.topology.create_connectivity(domain.topology.dim - 1, domain.topology.dim)
+        blocks = fem.locate_dofs_topological(V, domain.topology.dim - 1, facets)
+        self.assemble_residual()
+        self._work.x.scatter_reverse(la.InsertMode.add)
+        size = V.dofmap.index_map_bs
+        owned = blocks[blocks < V.dofmap.index_map.size_local]
+        local = self._work.x.array.reshape(-1, size)[owned].sum(axis=0)
+        return np.asarray(domain.comm.allreduce(local, op=MPI.SUM))
