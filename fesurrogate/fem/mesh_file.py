@@ -45,7 +45,7 @@ class MeshArrays:
     cell_values: np.ndarray  # (cells,), int32; 0 where there is no tag
     facets: np.ndarray  # (facets, nodes per facet), int64
     facet_values: np.ndarray  # (facets,), int32; never 0
-    names: dict[str, tuple[int, int]]  # group -> (dimension, tag)
+    names: dict[str, tuple[int, int]]  # group -> (dimension, tag); empty groups are left out
 
 
 def load_mesh_file(path: Path, *, gdim: int | None = None) -> MeshArrays:
@@ -90,8 +90,10 @@ def load_mesh_file(path: Path, *, gdim: int | None = None) -> MeshArrays:
     if not np.any(cell_values):
         cell_values = np.ones_like(cell_values)
         names["domain"] = (tdim, 1)
-    for dim, present in ((tdim, cell_values), (tdim - 1, facet_values)):
-        for tag in np.setdiff1d(present, [0, *(t for d, t in names.values() if d == dim)]):
+    present = {tdim: set(np.unique(cell_values)), tdim - 1: set(np.unique(facet_values))}
+    names = {name: (dim, tag) for name, (dim, tag) in names.items() if tag in present[dim]}
+    for dim, tags in present.items():
+        for tag in tags - {0, *(t for d, t in names.values() if d == dim)}:
             names.setdefault(str(tag), (dim, int(tag)))
 
     points = _points(np.asarray(raw.points, dtype=np.float64), cells, tdim, path)
