@@ -23,3 +23,11 @@ def interpolation_points(element: Any) -> NDArray[np.float64]:
     """Return the interpolation points of an element: a method up to 0.9, then a property."""
     points = element.interpolation_points
     return points() if callable(points) else points
+
+
+def geometry_dofmap(domain: mesh.Mesh) -> NDArray[np.int32]:  # (local cells, nodes per cell)
+    """Return the geometry nodes of the local cells: ``dofmap``, deprecated in 0.11."""
+    maps = getattr(domain.geometry, "dofmaps", None)
+    if maps is None:
+        return domain.geometry.dofmap
+    return maps(0) if callable(maps) else maps[0]

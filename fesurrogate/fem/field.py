@@ -55,7 +55,7 @@ class MaterialField:
         strain: UFL vector (m,) in the components of ``material.kinematics``
             (:func:`fesurrogate.fem.strain_of`).
         degree: Quadrature degree.
-        cells: Local cells of the region this rank owns; all owned cells if None.
+        cells: Local cells of the region, ghosts allowed; all cells if None.
         parameters: UFL vector (p,) of the Material's parameters; needed where it has any.
 
     Raises:
@@ -88,10 +88,10 @@ class MaterialField:
                 f"{', '.join(material.parameter_names) or 'none'}"
             )
         self.material, self.strain = material, strain
-        self.domain = ufl.domain.extract_unique_domain(strain)
         self.mesh = self._mesh_of(strain)
         topology = self.mesh.topology
         owned = topology.index_map(topology.dim).size_local
+        everywhere = cells is None
         cells = np.arange(owned) if cells is None else np.asarray(cells)
         self.cells = np.sort(cells[cells < owned]).astype(np.int32)
 
@@ -108,17 +108,18 @@ class MaterialField:
         self.stress = quadrature_function(m)
         self.tangent = quadrature_function(m, m)
         self._rows = self.stress.function_space.dofmap.list[self.cells].ravel()
-        metadata = {"quadrature_degree": degree, "quadrature_scheme": "default"}
-        region = [(1, self.cells)]
-        self.dx = ufl.Measure(
-            "dx", domain=self.mesh, subdomain_data=region, subdomain_id=1, metadata=metadata
-        )
+        self.metadata = {"quadrature_degree": degree, "quadrature_scheme": "default"}
+        dx = ufl.Measure("dx", domain=self.mesh)
+        if not everywhere:
+            dx = ufl.Measure("dx", domain=self.mesh, subdomain_data=[(1, self.cells)])(1)
+        self.dx = dx(metadata=self.metadata)
         self.state = material.initial_state(self.num_points)
         self.hint = np.zeros((self.num_points, material.num_hint))
         self._accepted_hint = self.hint
         self.tally = Tally()
         self.response: Response | None = None
         self._last_strain = np.full((self.num_points, m), np.nan)
+        self._last_dt = np.nan
         self._failures = 0
 
     # -- forms ----------------------------------------------------------------------------
@@ -128,17 +129,21 @@ class MaterialField:
         v: Any,
         *,
         unknown: fem.Function | None = None,
+        dx: ufl.Measure | None = None,
     ) -> Any:
         """Return the linear form of the stress, ∫ σ · δε(v) dx.
 
         Args:
             v: Test function of the unknown's space.
             unknown: What the strain is differentiated by; found by the space of ``v`` if None.
+            dx: Measure of the field's cells, where it must share its subdomain data with other
+                terms of one form; the field's own if None.
 
         Raises:
             InputError: The strain depends on no Function of the space of ``v``, or on several.
         """
-        return ufl.inner(self.stress, self._variation(self.strain, v, unknown)) * self.dx
+        dx = self.dx if dx is None else dx(metadata=self.metadata)
+        return ufl.inner(self.stress, self._variation(self.strain, v, unknown)) * dx
 
     def jacobian(
         self,
@@ -146,15 +151,17 @@ class MaterialField:
         v: Any,
         *,
         unknown: fem.Function | None = None,
+        dx: ufl.Measure | None = None,
     ) -> Any:
         """Return the bilinear form that is the consistent derivative of :meth:`residual`."""
+        dx = self.dx if dx is None else dx(metadata=self.metadata)
         variation = self._variation(self.strain, v, unknown)
         increment = self._variation(self.strain, du, unknown)
         material = ufl.inner(self.tangent * increment, variation)
         second = self._variation(variation, du, unknown)
         if isinstance(second, ufl.constantvalue.Zero):
-            return material * self.dx
-        return (material + ufl.inner(self.stress, second)) * self.dx
+            return material * dx
+        return (material + ufl.inner(self.stress, second)) * dx
 
     def _variation(self, expression: Any, direction: Any, unknown: fem.Function | None) -> Any:
         if unknown is None:
@@ -188,8 +195,8 @@ class MaterialField:
     def update(self, dt: float = 1.0) -> int:
         """Evaluate the Material at the present strain; fill stress and tangent. Collective.
 
-        No point is solved twice at the same strain: a Material without history is not called
-        again where no point's strain has changed on any rank.
+        No point is solved twice at the same strain: the Material is not called again where
+        nothing has changed on any rank.
 
         Args:
             dt: Length of the increment from the accepted state.
@@ -199,7 +206,8 @@ class MaterialField:
         """
         comm = self.mesh.comm
         strain = self.current_strain()
-        known = self.material.num_state == 0 and np.array_equal(strain, self._last_strain)
+        same_increment = dt == self._last_dt or self.material.num_state == 0
+        known = same_increment and np.array_equal(strain, self._last_strain)
         if comm.allreduce(known, op=MPI.LAND):
             return 0
         if self._failures >= PATIENCE:
@@ -218,7 +226,8 @@ class MaterialField:
             return failed
         self._failures = 0
         assert response.tangent is not None
-        self.response, self.hint, self._last_strain = response, response.hint, strain
+        self.response, self.hint = response, response.hint
+        self._last_strain, self._last_dt = strain, dt
         self._fill(self.stress, response.stress)
         self._fill(self.tangent, response.tangent)
         return 0
@@ -250,6 +259,8 @@ class MaterialField:
         assert self.response is not None, "accept() before any update()"
         self.state, self._accepted_hint = self.response.state, self.hint
         self.material.accept(self._last_strain, self.response)
+        if self.material.num_state:  # the same strain means another answer from the new state
+            self._last_dt = np.nan
 
     def restore(self) -> None:
         """Forget the failed increment: the next update starts from the accepted state."""

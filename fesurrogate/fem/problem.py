@@ -83,12 +83,14 @@ class MacroProblem:
         self.dt = 1.0
         V = u.function_space
         v, du = ufl.TestFunction(V), ufl.TrialFunction(V)
-        residual = sum((field.residual(v, unknown=u) for field in self.fields[1:]),
-                       self.fields[0].residual(v, unknown=u))  # fmt: skip
-        jacobian = sum((field.jacobian(du, v, unknown=u) for field in self.fields[1:]),
-                       self.fields[0].jacobian(du, v, unknown=u))  # fmt: skip
-        self.residual_form = fem.form(residual if external is None else residual - external)
+        regions = [(k, field.cells) for k, field in enumerate(self.fields)]
+        dx = ufl.Measure("dx", domain=V.mesh, subdomain_data=regions)
+        residual = sum(f.residual(v, unknown=u, dx=dx(k)) for k, f in enumerate(self.fields))
+        jacobian = sum(f.jacobian(du, v, unknown=u, dx=dx(k)) for k, f in enumerate(self.fields))
+        self.residual_form = fem.form(residual)
         self.jacobian_form = fem.form(jacobian)
+        # of its own, since its measures have other subdomain data
+        self.external_form = None if external is None else fem.form(-external)
         self._work = fem.Function(V)
         self._accepted = u.x.array.copy()
         self.matrix = fem_petsc.create_matrix(self.jacobian_form)
@@ -155,6 +157,8 @@ class MacroProblem:
         array = self._work.x.array
         array[:] = 0.0
         fem.assemble_vector(array, self.residual_form)
+        if self.external_form is not None:
+            fem.assemble_vector(array, self.external_form)
         return array
 
     def assemble_jacobian(self) -> PETSc.Mat:

@@ -13,6 +13,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
+from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.mesh import read_mesh
 from fesurrogate.kinematics import Array
 
@@ -43,7 +44,7 @@ class Cell:
         """Hash of the mesh and of its phases: equal for equal cells."""
         digest = hashlib.sha256()
         digest.update(np.ascontiguousarray(self.mesh.geometry.x.round(12)).tobytes())
-        digest.update(np.ascontiguousarray(self.mesh.geometry.dofmap, dtype=np.int64).tobytes())
+        digest.update(np.ascontiguousarray(geometry_dofmap(self.mesh), dtype=np.int64).tobytes())
         for name in sorted(self.phase_cells):
             digest.update(name.encode() + self.phase_cells[name].astype(np.int64).tobytes())
         return digest.hexdigest()[:16]
