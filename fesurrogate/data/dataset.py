@@ -95,8 +95,11 @@ class Dataset:
         paths: NDArray[np.integer],  # indices
     ) -> Dataset:
         """Return the dataset of some of the paths."""
-        chosen: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
-        return replace(self, **{k: None if v is None else v[paths] for k, v in chosen.items()})
+        taken: dict[str, Any] = {}
+        for name in ARRAYS:
+            array = getattr(self, name)
+            taken[name] = None if array is None else array[paths]
+        return replace(self, **taken)
 
     def split(self, fraction: float, *, seed: int) -> tuple[Dataset, Dataset]:
         """Return (training, validation): whole paths, drawn at random.

@@ -44,7 +44,17 @@ class Linear(Material):
         self.kinematics = kinematics
         self.stiffness = matrix
 
-    def respond(self, strain, state, dt, *, parameters, hint, tangent, sensitivity) -> Response:
+    def respond(
+        self,
+        strain: Array,  # (n, m)
+        state: Array,  # (n, s)
+        dt: float,
+        *,
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, h)
+        tangent: bool,
+        sensitivity: bool,
+    ) -> Response:
         """Answer one matrix product a batch; energy is ½ (strain - rest) · stress."""
         n, size = strain.shape
         ok = admissible(self.kinematics, strain)

@@ -61,7 +61,17 @@ class NeoHookean(Material):
         self.shear_modulus = float(shear_modulus)
         self.lame = float(lame)
 
-    def respond(self, strain, state, dt, *, parameters, hint, tangent, sensitivity) -> Response:
+    def respond(
+        self,
+        strain: Array,  # (n, m)
+        state: Array,  # (n, s)
+        dt: float,
+        *,
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, h)
+        tangent: bool,
+        sensitivity: bool,
+    ) -> Response:
         """Answer the closed form; rows with det F <= 0 fail."""
         n, size = strain.shape
         gdim = self.kinematics.gdim
