@@ -179,6 +179,12 @@ def test_bad_files_are_named_on_every_rank(folder):
     bad_node = save(
         folder / "nan.vtk", [[0, 0, 0], [1, 0, 0], [0, np.nan, 0]], [("triangle", [[0, 1, 2]])]
     )
+    if COMM.rank == 0:
+        (folder / "gone.vtk").write_text(
+            "# vtk DataFile Version 3.0\n\nASCII\nDATASET UNSTRUCTURED_GRID\nPOINTS 3 double\n"
+            "0 0 0 1 0 0 0 1 0\nCELLS 1 4\n3 0 1 7\nCELL_TYPES 1\n5\n"
+        )
+    COMM.barrier()
     line = save(folder / "line.vtk", flat, [("line", [[0, 1]])])
     mixed = save(folder / "mixed.vtk", flat, [("triangle", [[1, 4, 2]]), ("quad", [[0, 1, 2, 3]])])
     wedge = save(folder / "wedge.vtk", [*flat, [0, 0, 1]], [("wedge", [[0, 1, 2, 3, 4, 5]])])
@@ -192,6 +198,7 @@ def test_bad_files_are_named_on_every_rank(folder):
         (text, "cannot read mesh"),
         (folder / "cut.msh", "mesh"),
         (folder / "mesh.unknown", "cannot read mesh"),
+        (folder / "gone.vtk", "number 7, counted from 0; there are 3"),
         (bad_node, "no finite number"),
         (line, "has no cells"),
         (mixed, "expected one type of cell"),

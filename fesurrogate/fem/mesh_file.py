@@ -112,8 +112,9 @@ def _read(path: Path) -> Any:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             return meshio.read(path)
     except (Exception, SystemExit) as problem:
-        reason = str(problem) if isinstance(problem, meshio.ReadError) else ""
-        reason = " ".join((reason or said.getvalue() or repr(problem)).split())[:300]
+        said_or_raised = said.getvalue() if isinstance(problem, SystemExit) else str(problem)
+        reason = " ".join(said_or_raised.split())[:300].rstrip(".")
+        reason = reason or "its content is damaged or of another format than its name says"
         raise InputError(
             f"cannot read mesh {path}: {reason}. Expected a file that meshio reads, such as "
             "Gmsh's .msh (version 2.2 or 4.1)"
@@ -176,10 +177,11 @@ def _collect(
 
 def _points(points: np.ndarray, cells: np.ndarray, tdim: int, path: Path) -> np.ndarray:
     """Check the nodes that cells use; drop the z coordinate of a plane mesh."""
-    if cells.min() < 0 or cells.max() >= len(points):
+    wrong = cells[(cells < 0) | (cells >= len(points))]
+    if len(wrong):
         raise InputError(
-            f"mesh {path}: a cell names node {cells.max()} (counted from 0), but there are "
-            f"{len(points)}; the file is damaged, write it again"
+            f"mesh {path}: a cell names a node that does not exist (number {wrong[0]}, counted "
+            f"from 0; there are {len(points)}); the file is damaged, write it again"
         )
     used = points[np.unique(cells)]
     if not np.all(np.isfinite(used)):
@@ -205,7 +207,8 @@ def _check_orientation(
         degree,
         basix.LagrangeVariant.equispaced if degree > 1 else basix.LagrangeVariant.gll_warped,
     )
-    gradients = element.tabulate(1, element.points)[1:, :, :, 0]  # (d, points, nodes)
+    table = np.asarray(element.tabulate(1, np.asarray(element.points)))
+    gradients = table[1:, :, :, 0]  # (d, points, nodes)
     worst = np.full(len(cells), np.inf)
     x = points[cells]  # (cells, nodes, d)
     for k in range(gradients.shape[1]):
