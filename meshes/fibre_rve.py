@@ -5,8 +5,8 @@ that crosses an edge goes on at the opposite one. Opposite edges carry the same 
 periodic boundary conditions need no interpolation. Physical groups: ``matrix`` and ``fibre``.
 
 The area fraction 0.2 is that of the cell in the code published with Nguyen-Thanh, Nguyen, Rabczuk
-and Zhuang (2020), Int. J. Numer. Methods Eng. 121:4811-4842 (there: one centred fibre). The radius is corrected until the
-*meshed* fibres, which are polygons, have that fraction.
+and Zhuang (2020), Int. J. Numer. Methods Eng. 121:4811-4842 (there: one centred fibre).
+The radius is corrected until the *meshed* fibres, which are polygons, have that fraction.
 
     python3 meshes/fibre_rve.py --output meshes/fibre_rve.msh
 """
