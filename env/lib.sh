@@ -52,15 +52,16 @@ unlock() { exec 9>&-; }
 # Remove what an interrupted build left, without crossing into anything mounted there.
 discard() { rm -rf --one-file-system "$1" 2>/dev/null || rm -rf "$1"; }
 
-# The settings of every run: one thread a rank, and an Open MPI (5 and newer read PRTE_*) that runs
-# as root, on shared memory, on fewer cores than ranks. Other MPIs ignore them.
+# The settings of every run: one thread a rank, and an Open MPI that runs as root, through
+# shared memory, with more ranks than cores (said in three ways for its versions 4, 6 and 5). Other MPIs ignore it.
 settings() {
   printf '%s\n' \
     OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" \
     OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-${OMP_NUM_THREADS:-1}}" \
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
     OMPI_MCA_btl="${OMPI_MCA_btl:-self,sm}" \
-    OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+    OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_mapby=:oversubscribe \
+    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 }
 
 # The caller's variables that mean something inside; nothing of the host's Python leaks in.
