@@ -82,6 +82,8 @@ def _plain_lines(title: str, total: int, unit: str) -> Advance:
 
     def advance(count: int, note: str = "") -> None:
         nonlocal done, last
+        if count == 0:
+            return
         first = done == 0
         done += count
         now = time.perf_counter()

@@ -71,6 +71,7 @@ def test_network(kinematics: Kinematics, dtype: str) -> None:
     network = EnergyNetwork(kinematics, (16, 16), seed=3)
     network.scale.fill_(0.1)
     network.energy_scale.fill_(0.01)
+    network.growth.fill_(0.5)
     material = NetworkMaterial(network, dtype=dtype, chunk=5)
     check_contract(
         material, strains_for(kinematics), world(),

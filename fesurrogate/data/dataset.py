@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError, MissingPackageError
 from fesurrogate.kinematics import Array, Kinematics
-from fesurrogate.material import BoolArray
+
+BoolArray = NDArray[np.bool_]
 
 FORMAT = "fesurrogate dataset 1"
 CONVENTIONS = {

@@ -2,6 +2,7 @@
 
 from fesurrogate.surrogate.energy import EnergyNetwork
 from fesurrogate.surrogate.material import NetworkMaterial
+from fesurrogate.surrogate.model_file import load_model, load_network_material, save_model
 from fesurrogate.surrogate.network import Network, NetworkResponse
 
 __all__ = [
@@ -9,4 +10,7 @@ __all__ = [
     "Network",
     "NetworkMaterial",
     "NetworkResponse",
+    "load_model",
+    "load_network_material",
+    "save_model",
 ]

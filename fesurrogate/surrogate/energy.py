@@ -1,4 +1,4 @@
-"""The energy network: a quadratic energy and a perceptron that corrects it."""
+"""The energy network: a simple closed-form energy and a perceptron that corrects it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.surrogate.growth import growth_terms
 from fesurrogate.surrogate.network import Network, NetworkResponse
 from fesurrogate.surrogate.objective import component_count, components, push_forward
 from fesurrogate.surrogate.perceptron import Perceptron
@@ -17,11 +18,12 @@ from fesurrogate.surrogate.perceptron import Perceptron
 
 @final
 class EnergyNetwork(Network):
-    """W(e) = ½ e · C0 e + w [N(x) - N(0) - ∇N(0) · x],  x = e / scale.
+    """W(e) = ½ e · C0 e + U(e) + w [N(x) - N(0) - ∇N(0) · x],  x = e / scale.
 
-    The components e are objective (Green-Lagrange strain at finite strain), so W is. Energy and
-    stress vanish at rest, and the tangent is symmetric, by construction and for any weights. No
-    material symmetry is assumed.
+    The components e are objective (Green-Lagrange strain at finite strain), so W is. U, at finite
+    strain only, is :func:`~fesurrogate.surrogate.growth.growth_terms`. Energy and stress vanish at
+    rest, and the tangent is symmetric, by construction and for any weights. No material symmetry
+    is assumed.
 
     Args:
         kinematics: The strain measure.
@@ -30,6 +32,7 @@ class EnergyNetwork(Network):
 
     Attributes:
         stiffness: Buffer (q, q), C0; set from data before training.
+        growth: Buffer (2,), coefficients of U; set from data before training.
         scale: Buffer (q, 1), typical size of each component in the data.
         energy_scale: Buffer (), w.
 
@@ -38,6 +41,7 @@ class EnergyNetwork(Network):
     """
 
     stiffness: Tensor
+    growth: Tensor
     scale: Tensor
     energy_scale: Tensor
 
@@ -56,6 +60,7 @@ class EnergyNetwork(Network):
         q = component_count(kinematics)
         self.perceptron = Perceptron(q, hidden, seed=seed)
         self.register_buffer("stiffness", torch.eye(q, dtype=torch.float64))
+        self.register_buffer("growth", torch.zeros(2, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(q, 1, dtype=torch.float64))
         self.register_buffer("energy_scale", torch.ones((), dtype=torch.float64))
 
@@ -84,6 +89,12 @@ class EnergyNetwork(Network):
         if hessian is not None:
             weight = self.energy_scale / (self.scale * self.scale.T)
             second = self.stiffness[:, :, None] + weight[:, :, None] * hessian
+        if self.kinematics.measure == "finite":
+            extra, extra_first, extra_second = growth_terms(
+                e, self.growth, self.kinematics.gdim, second=tangent
+            )
+            energy, first = energy + extra, first + extra_first
+            second = None if second is None else second + extra_second
         stress, moduli = push_forward(self.kinematics, columns.to(dtype), first, second)
         return NetworkResponse(
             energy,

@@ -1,0 +1,6 @@
+"""Dataset in, fitted network out."""
+
+from fesurrogate.train.errors import Errors, errors_on
+from fesurrogate.train.fit import FitResult, fit
+
+__all__ = ["Errors", "FitResult", "errors_on", "fit"]

@@ -1,0 +1,49 @@
+"""The points of a dataset that can be learned from, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fesurrogate.admissible import admissible
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.errors import InputError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Points that were solved: strain (k, m), stress (k, m), tangent (k, m, m) or None."""
+
+    strain: Tensor
+    stress: Tensor
+    tangent: Tensor | None
+
+
+def solved_rows(dataset: Dataset) -> Rows:
+    """Return the points that did not fail, all increments of all paths.
+
+    Raises:
+        InputError: Points that claim to be solved hold numbers that are not finite or strains
+            that are not admissible; or none was solved.
+    """
+    ok = dataset.ok
+    if not ok.any():
+        raise InputError(f"all {ok.size} points of the dataset failed; there is nothing to learn")
+    arrays = {"strain": dataset.strain, "stress": dataset.stress, "tangent": dataset.tangent}
+    chosen = {name: None if a is None else np.array(a[ok]) for name, a in arrays.items()}
+    for name, array in chosen.items():
+        if array is not None and not np.isfinite(array).all():
+            bad = int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())
+            raise InputError(
+                f"dataset: {name} is not finite at {bad} of {len(array)} points marked as solved; "
+                "generate it again, or mark them as failed"
+            )
+    assert chosen["strain"] is not None
+    refused = int((~admissible(dataset.kinematics, chosen["strain"])).sum())
+    if refused:
+        raise InputError(f"dataset: det F <= 0 at {refused} points marked as solved")
+    tensors = {name: None if a is None else torch.from_numpy(a) for name, a in chosen.items()}
+    return Rows(tensors["strain"], tensors["stress"], tensors["tangent"])
