@@ -1,0 +1,23 @@
+"""From settings to Materials, problems, datasets and models."""
+
+from fesurrogate.build.field import load_field
+from fesurrogate.build.materials import (
+    IdentifiedMaterial,
+    build_material,
+    identify_material,
+    load_material,
+)
+from fesurrogate.build.ranks import first_rank_first, together
+from fesurrogate.build.surrogate import ensure_dataset, ensure_model
+
+__all__ = [
+    "IdentifiedMaterial",
+    "build_material",
+    "ensure_dataset",
+    "ensure_model",
+    "first_rank_first",
+    "identify_material",
+    "load_field",
+    "load_material",
+    "together",
+]

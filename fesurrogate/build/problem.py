@@ -1,0 +1,285 @@
+"""Settings as a macro problem: mesh, regions, boundary conditions, loads and what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.mesh import exterior_facet_indices, meshtags
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fesurrogate.build.materials import IdentifiedMaterial, identify_material, naming
+from fesurrogate.build.probes import Probe, locate
+from fesurrogate.config import MaterialSettings, Schedule, Settings
+from fesurrogate.errors import InputError
+from fesurrogate.fem.field import MaterialField
+from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rectangle
+from fesurrogate.fem.problem import MacroProblem
+from fesurrogate.fem.strain import strain_of
+from fesurrogate.kinematics import Array
+
+AXES = {"x": 0, "y": 1, "z": 2}
+REST = "material"
+"""Name of the field on all cells that no region claims."""
+
+
+@dataclass
+class Load:
+    """A constant of the problem that follows a schedule."""
+
+    constant: fem.Constant
+    value: Array
+    schedule: Schedule | None
+
+
+@dataclass
+class MacroModel:
+    """A macro problem as built from settings.
+
+    Attributes:
+        settings: What it was built from.
+        mesh: The mesh with its names.
+        u: The unknown.
+        materials: Material of each region; ``material`` where no region is.
+        fields: Field of each region.
+        problem: The macro problem.
+        loads: What :meth:`apply_load` moves.
+        probes: Points whose displacement is recorded.
+        reactions: Facets of the boundaries whose reaction is recorded.
+    """
+
+    settings: Settings
+    mesh: TaggedMesh
+    u: fem.Function
+    materials: Mapping[str, IdentifiedMaterial]
+    fields: Mapping[str, MaterialField]
+    problem: MacroProblem
+    loads: list[Load]
+    probes: list[Probe]
+    reactions: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    def apply_load(self, time: float) -> None:
+        """Set loads and boundary values for a time."""
+        for load in self.loads:
+            load.constant.value = self.settings.steps.factor(load.schedule, time) * load.value
+
+    def measure(self) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Return reactions by name and displacements of probes by name. Collective."""
+        reactions = {
+            name: [float(value) for value in self.problem.reaction(facets)]
+            for name, facets in self.reactions.items()
+        }
+        return reactions, {
+            probe.name: [float(value) for value in probe.evaluate(self.u)] for probe in self.probes
+        }
+
+
+def build_problem(
+    settings: Settings, comm: MPI.Intracomm, *, allow_code: bool = False
+) -> MacroModel:
+    """Return the macro problem of the settings, checked as far as it can be unsolved. Collective.
+
+    Raises:
+        InputError: On all ranks, with the same message.
+    """
+    tagged = build_mesh(settings, comm)
+    mesh, kinematics = tagged.mesh, settings.kinematics
+    shape = () if kinematics.measure == "gradient" else (kinematics.gdim,)
+    V = fem.functionspace(mesh, ("Lagrange", settings.macro.degree, shape))
+    u = fem.Function(V, name="u")
+
+    regions = _regions(settings, tagged)
+    bcs, loads = _dirichlet(settings, tagged, V)
+    external, dead = _dead_loads(settings, tagged, V)
+    probes = []
+    for k, probe in enumerate(settings.probe):
+        with naming(f"probe[{k}]"):
+            probes.append(locate(mesh, probe.name, probe.point))
+    reactions = {}
+    for k, reaction in enumerate(settings.reaction):
+        with naming(f"reaction[{k}]"):
+            name = reaction.name or reaction.boundary
+            reactions[name] = _boundary(tagged, reaction.boundary)
+    names = [*(p.name for p in probes)], [*(r.name or r.boundary for r in settings.reaction)]
+    if any(len(set(group)) < len(group) for group in names):
+        raise InputError(f"probes {names[0]} and reactions {names[1]}: a name is given twice")
+
+    materials: dict[str, IdentifiedMaterial] = {}
+    fields: dict[str, MaterialField] = {}
+    tables: list[tuple[MaterialSettings, IdentifiedMaterial]] = []
+    for name, (table, _) in regions.items():
+        known = next((material for other, material in tables if other == table), None)
+        where = name if name == REST else f"regions.{name}"
+        materials[name] = known or identify_material(
+            table, settings, comm, where=where, allow_code=allow_code
+        )
+        tables.append((table, materials[name]))
+    for name, (_, cells) in regions.items():
+        material = materials[name].material
+        if material.parameter_names:
+            raise InputError(
+                f"{name}: {type(material).__name__} has the parameters "
+                f"{', '.join(material.parameter_names)}, which a TOML cannot give yet; use a script"
+            )
+        strain = strain_of(u, kinematics)
+        degree = settings.macro.quadrature_degree
+        fields[name] = MaterialField(material, strain, degree=degree, cells=cells)
+    problem = MacroProblem(
+        u, list(fields.values()), bcs=bcs, external=external, options=settings.solver.macro
+    )
+    return MacroModel(
+        settings, tagged, u, materials, fields, problem, [*loads, *dead], probes, reactions
+    )
+
+
+def build_mesh(settings: Settings, comm: MPI.Intracomm) -> TaggedMesh:
+    """Return the mesh that ``[mesh]`` describes. Collective.
+
+    Raises:
+        InputError: On all ranks: no such mesh, or one of another dimension.
+    """
+    wanted, gdim = settings.mesh, settings.kinematics.gdim
+    if wanted is None:
+        raise InputError("there is no [mesh] table; add one with file or generator")
+    with naming("mesh"):
+        if wanted.file is not None:
+            return read_mesh(wanted.file, comm, gdim=gdim)
+        assert wanted.generator is not None
+        makers: dict[str, tuple[int, Callable[..., TaggedMesh]]] = {
+            "rectangle": (2, rectangle),
+            "box": (3, box),
+            "cook_membrane": (2, cook_membrane),
+        }
+        dim, maker = makers[wanted.generator]
+        if dim != gdim:
+            raise InputError(
+                f"generator {wanted.generator!r} makes a {dim}D mesh, but kinematics.gdim is {gdim}"
+            )
+        return maker(comm, **wanted.arguments)
+
+
+def _regions(
+    settings: Settings, tagged: TaggedMesh
+) -> dict[str, tuple[MaterialSettings, NDArray[np.int32]]]:
+    """Return table and owned cells of each region, and of the rest where there is one."""
+    comm, base = tagged.mesh.comm, settings.material
+    owned = tagged.mesh.topology.index_map(tagged.mesh.topology.dim).size_local
+    rest = np.ones(owned, dtype=bool)
+    regions = {}
+    for name, table in settings.regions.items():
+        with naming(f"regions.{name}"):
+            cells = tagged.cells(name)
+            if comm.allreduce(len(cells)) == 0:
+                raise InputError(f"the group {name!r} has no cells; remove the region")
+        rest[cells] = False
+        regions[name] = (_completed(table, base), cells)
+    left = np.flatnonzero(rest).astype(np.int32)
+    count = comm.allreduce(len(left))
+    if count and base is None:
+        groups = ", ".join(map(repr, tagged.group_names(tagged.mesh.topology.dim)))
+        raise InputError(
+            f"{count} cells have no material: the mesh has the groups {groups}, and there are "
+            f"tables for {', '.join(map(repr, settings.regions)) or 'none'}; add [material] for "
+            "the rest or a table [regions.NAME] for each group"
+        )
+    if count:
+        assert base is not None
+        regions[REST] = (base, left)
+    return regions
+
+
+def _completed(table: MaterialSettings, base: MaterialSettings | None) -> MaterialSettings:
+    """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
+    if base is None:
+        return table
+    names = ("rve", "network", "neo_hookean", "linear", "factory")
+    merged = {name: getattr(table, name) or getattr(base, name) for name in names}
+    return MaterialSettings(kind=table.kind, **merged)
+
+
+def _boundary(tagged: TaggedMesh, name: str) -> NDArray[np.int32]:
+    """Return the exterior facets of a boundary on this rank. Collective."""
+    mesh = tagged.mesh
+    facets = np.intersect1d(tagged.facets(name), exterior_facet_indices(mesh.topology))
+    if mesh.comm.allreduce(len(facets)) == 0:
+        raise InputError(
+            f"the group {name!r} has no facets on the boundary of the mesh; name another, or mark "
+            "boundary facets in the mesh"
+        )
+    return facets.astype(np.int32)
+
+
+def _vector(value: float | tuple[float, ...], size: int, what: str) -> Array:
+    """Return a load as an array (d,), or () for a scalar unknown (size 0)."""
+    array = np.asarray(value, dtype=np.float64)
+    expected = (size,) if size else ()
+    if array.shape != expected:
+        text = f"{size} numbers" if size else "one number"
+        raise InputError(f"{what} is {np.asarray(value).tolist()}; expected {text}")
+    return array
+
+
+def _dirichlet(
+    settings: Settings, tagged: TaggedMesh, V: fem.FunctionSpace
+) -> tuple[list[fem.DirichletBC], list[Load]]:
+    mesh, size = tagged.mesh, V.num_sub_spaces
+    if not settings.dirichlet:
+        raise InputError("there is no [[dirichlet]]: nothing holds the body; add at least one")
+    bcs, loads = [], []
+    for k, wanted in enumerate(settings.dirichlet):
+        with naming(f"dirichlet[{k}]"):
+            _boundary(tagged, wanted.boundary)
+            facets, dim = tagged.facets(wanted.boundary), mesh.topology.dim - 1
+            if wanted.component is None:
+                clamped = np.zeros(size) if size and wanted.value == 0.0 else wanted.value
+                value = _vector(clamped, size, "value")  # type: ignore[arg-type]
+                space = V
+            else:
+                axis = AXES.get(str(wanted.component), wanted.component)
+                if not (isinstance(axis, int) and axis < size):
+                    raise InputError(
+                        f"component is {wanted.component!r}, but the unknown has {size or 1}"
+                    )
+                value = _vector(wanted.value, 0, "value (of one component)")
+                space = V.sub(axis)
+            dofs = fem.locate_dofs_topological(space, dim, facets)
+            constant = fem.Constant(mesh, np.zeros_like(value))
+            bcs.append(fem.dirichletbc(constant, dofs, space))
+            loads.append(Load(constant, value, wanted.schedule))
+    return bcs, loads
+
+
+def _dead_loads(
+    settings: Settings, tagged: TaggedMesh, V: fem.FunctionSpace
+) -> tuple[Any | None, list[Load]]:
+    mesh, size, v = tagged.mesh, V.num_sub_spaces, ufl.TestFunction(V)
+    boundaries: dict[str, NDArray[np.int32]] = {}
+    for k, traction in enumerate(settings.traction):
+        with naming(f"traction[{k}]"):
+            boundaries.setdefault(traction.boundary, _boundary(tagged, traction.boundary))
+    terms, loads = [], []
+    facets = np.concatenate([np.zeros(0, np.int32), *boundaries.values()])
+    marks = [np.full(len(f), i, dtype=np.int32) for i, f in enumerate(boundaries.values(), 1)]
+    values = np.concatenate([np.zeros(0, np.int32), *marks])
+    order = np.argsort(facets)
+    tags = meshtags(mesh, mesh.topology.dim - 1, facets[order], values[order])
+    ds = ufl.Measure("ds", domain=mesh, subdomain_data=tags)
+    for k, traction in enumerate(settings.traction):
+        with naming(f"traction[{k}]"):
+            value = _vector(traction.value, size, "value")
+        constant = fem.Constant(mesh, np.zeros_like(value))
+        measure = ds(list(boundaries).index(traction.boundary) + 1)
+        terms.append(ufl.inner(constant, v) * measure)
+        loads.append(Load(constant, value, traction.schedule))
+    if settings.body is not None:
+        with naming("body"):
+            value = _vector(settings.body.force, size, "force")
+        constant = fem.Constant(mesh, np.zeros_like(value))
+        terms.append(ufl.inner(constant, v) * ufl.dx(domain=mesh))
+        loads.append(Load(constant, value, settings.body.schedule))
+    return (sum(terms[1:], terms[0]) if terms else None), loads

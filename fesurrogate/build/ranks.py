@@ -1,0 +1,67 @@
+"""How an error on one rank reaches all, so that none waits for one that left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fesurrogate.errors import InputError
+
+T = TypeVar("T")
+
+
+def together(comm: Any, action: Callable[[], T]) -> T:
+    """Return what an action gives on this rank, or raise on all ranks what it raised on one.
+
+    Collective. The action itself may be collective only where it raises on all ranks or on none.
+
+    Args:
+        comm: An mpi4py communicator; None works alone.
+        action: What to do.
+
+    Raises:
+        InputError: With the same message on all ranks.
+        RuntimeError: Anything else that was raised on another rank; the rank itself raises the
+            original.
+    """
+    result, error = _attempt(action)
+    _agree(comm, error)
+    return result  # type: ignore[return-value]
+
+
+def first_rank_first(comm: Any, build: Callable[[], T]) -> T:
+    """Return what ``build`` gives, called on rank 0 before it is called on the others.
+
+    With a cold cache, ranks that compile the same form on their own collide; the first fills the
+    cache for the others. Collective, but ``build`` must not communicate over ``comm``.
+
+    Raises:
+        InputError: With the same message on all ranks.
+        RuntimeError: As :func:`together`.
+    """
+    rank = 0 if comm is None else comm.rank
+    result, error = _attempt(build) if rank == 0 else (None, None)
+    _agree(comm, error)
+    if rank > 0:
+        result, error = _attempt(build)
+    _agree(comm, error)
+    return result  # type: ignore[return-value]
+
+
+def _attempt(action: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    try:
+        return action(), None
+    except Exception as error:
+        return None, error
+
+
+def _agree(comm: Any, error: Exception | None) -> None:
+    bad_input = isinstance(error, InputError)
+    note = None if error is None else (bad_input, str(error) if bad_input else repr(error))
+    notes = [note] if comm is None else comm.allgather(note)
+    if error is not None and (not bad_input or len(notes) == 1):
+        raise error
+    for rank, (said_bad_input, message) in ((r, n) for r, n in enumerate(notes) if n is not None):
+        if said_bad_input:
+            raise InputError(message)
+        raise RuntimeError(f"rank {rank} raised {message}")

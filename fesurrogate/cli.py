@@ -1,0 +1,224 @@
+"""The command line: ``fesurrogate run | generate | train | doctor``.
+
+Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge. Options
+of PETSc, one dash and a word, are handed to PETSc before DOLFINx is imported and win over what the
+TOML and the code set. Messages are printed once, by rank 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+
+from fesurrogate.config import Settings, read_config
+from fesurrogate.errors import InputError, MissingPackageError
+
+CONVERGED, BAD_INPUT, NOT_CONVERGED = 0, 2, 3
+Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
+Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help='Allow kind = "module:factory" to run your code.')
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Reuse nothing.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Log what is being done.")]
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Two-scale mechanics in DOLFINx with a learned microscale. PETSc options such as "
+    "-macro_snes_monitor and -micro_snes_max_it 30 may follow any command.",
+)
+PETSC_OPTION = re.compile(r"-[A-Za-z_][A-Za-z0-9_]+")
+
+
+def split_petsc_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return (ours, PETSc's): PETSc's are one dash and a word, with the value that follows.
+
+    A word after such an option is its value unless it begins with a dash (a number may) or ends in
+    ``.toml``: a flag such as ``-macro_snes_monitor`` may stand before the configuration.
+    """
+    ours, petsc = [], []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not PETSC_OPTION.fullmatch(word):
+            ours.append(word)
+            continue
+        petsc.append(word)
+        if rest and not rest[0].endswith(".toml") and (rest[0][:1] != "-" or _number(rest[0])):
+            petsc.append(rest.pop(0))
+    return ours, petsc
+
+
+def _number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code."""
+    ours, petsc = split_petsc_options(sys.argv[1:] if arguments is None else arguments)
+    comm = _world(["fesurrogate", *petsc])
+    first = comm is None or comm.rank == 0
+    try:
+        code, text = _dispatch(ours, comm)
+    except InputError as error:
+        code, text = BAD_INPUT, f"error: {error}"
+    except KeyboardInterrupt:
+        code, text = 130, "interrupted"
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        if comm is not None and comm.size > 1:
+            comm.Abort(1)
+        sys.exit(1)
+    if first and text:
+        print(text, file=sys.stderr if code else sys.stdout, flush=True)
+    if comm is not None:
+        comm.Barrier()  # the message is out before mpirun learns of the exit code
+    sys.exit(code)
+
+
+def _world(petsc: list[str]) -> Any:
+    """Return the communicator, with PETSc initialised; None where there is no MPI."""
+    try:
+        import petsc4py
+        from mpi4py import MPI
+    except ImportError:
+        return None
+    petsc4py.init(petsc)
+    return MPI.COMM_WORLD
+
+
+def _dispatch(arguments: list[str], comm: Any) -> tuple[int, str]:
+    """Parse and run; return the exit code and what rank 0 says last."""
+    try:
+        result = app(arguments, prog_name="fesurrogate", standalone_mode=False, obj=comm)
+    except click.UsageError as error:
+        usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+        return BAD_INPUT, f"{usage}error: {error.format_message()}"
+    except click.ClickException as error:
+        return BAD_INPUT, f"error: {error.format_message()}"
+    return result if isinstance(result, tuple) else (int(result or 0), "")
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    allow_code: AllowCode = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Solve the problem of a TOML; write results.json, fields and pictures."""
+    comm = _needed(context.obj, "run")
+    _log(comm, verbose)
+    settings = _settings(config, output, comm)
+    from fesurrogate.run import run
+
+    outcome = run(settings, comm, settings.folder, allow_code=allow_code, progress=True)
+    results = outcome.results
+    lines = [f"{name}: {value}" for name, value in _summary(settings, results).items()]
+    if results.converged:
+        return CONVERGED, "\n".join(lines)
+    return NOT_CONVERGED, "\n".join([*lines, f"error: {results.message}"])
+
+
+@app.command()
+def generate(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    allow_code: AllowCode = False,
+    fresh: Fresh = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Generate the dataset of [generate], unless it is there."""
+    comm = _needed(context.obj, "generate")
+    _log(comm, verbose)
+    settings = _settings(config, output, comm)
+    from fesurrogate.build.surrogate import ensure_dataset
+
+    made = ensure_dataset(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
+    verb, dataset = "reused" if made.reused else "wrote", made.dataset
+    return CONVERGED, f"{verb} {made.path}: {len(dataset)} paths, {dataset.failed} failed points"
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    fresh: Fresh = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Train the model of [train] on the dataset of `generate`, unless it is there."""
+    comm = context.obj
+    _log(comm, verbose)
+    settings = _settings(config, output, comm)
+    from fesurrogate.build.surrogate import ensure_model
+
+    made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
+    return CONVERGED, f"{'reused' if made.reused else 'wrote'} {made.path}: {made.summary}"
+
+
+@app.command()
+def doctor() -> tuple[int, str]:
+    """Print what was found on this machine, and what to mend."""
+    from fesurrogate.doctor import doctor as examine
+
+    return int(examine() or 0), ""
+
+
+def _settings(config: Path, output: Path | None, comm: Any) -> Settings:
+    from fesurrogate.build.ranks import together
+
+    settings = together(comm, lambda: read_config(config))
+    if output is None:
+        return settings
+    return replace(settings, output=replace(settings.output, folder=output.absolute()))
+
+
+def _needed(comm: Any, command: str) -> Any:
+    if comm is None:
+        raise MissingPackageError(
+            f"{command} needs DOLFINx with petsc4py and mpi4py; get them with: conda install -c "
+            "conda-forge fenics-dolfinx, or the Dockerfile, or apt-get install python3-dolfinx-real"
+        )
+    return comm
+
+
+def _log(comm: Any, verbose: bool) -> None:
+    first = comm is None or comm.rank == 0
+    level = (logging.INFO if verbose else logging.WARNING) if first else logging.ERROR
+    logging.basicConfig(format="%(message)s", level=level, stream=sys.stderr)
+
+
+def _summary(settings: Settings, results: Any) -> dict[str, str]:
+    """Return what is worth a line on the screen."""
+
+    def vector(values: Sequence[float]) -> str:
+        return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+
+    seconds = ", ".join(f"{name} {spent:.2f}" for name, spent in results.seconds.items())
+    return {
+        "converged": "yes" if results.converged else "no",
+        "increments": f"{results.increments}, {results.newton_iterations} Newton iterations",
+        "evaluations": f"{results.evaluations} points, {results.rve_solves} RVE solves",
+        **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
+        **{f"probe {name}": vector(value) for name, value in results.probes.items()},
+        "seconds": seconds,
+        "results": str(settings.folder / "results.json"),
+    }

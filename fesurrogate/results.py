@@ -1,0 +1,97 @@
+"""What a run reports: the content of ``results.json``, a stable interface (docs/config.md)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+FORMAT = 1
+"""Raised when a key changes its meaning or goes; keys may be added at any time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryEntry:
+    """One accepted increment.
+
+    Attributes:
+        time: Load time at its end.
+        newton_iterations: Those of failed attempts included.
+        residual_norms: Euclidean norms of the attempt that converged, the initial one first.
+        reaction: Resultant force of the constraints by name, (d,).
+        probes: Displacement by name, (d,).
+    """
+
+    time: float
+    newton_iterations: int
+    residual_norms: tuple[float, ...]
+    reaction: Mapping[str, list[float]]
+    probes: Mapping[str, list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """A run in figures; every rank holds the same.
+
+    Attributes:
+        title: Of the TOML.
+        converged: Whether the last time was reached.
+        message: Why not, where it was not.
+        increments: Accepted increments.
+        newton_iterations: Macro iterations up to the last accepted increment, those of attempts
+            that were cut included.
+        rve_solves: Solves of a cell, all ranks, all iterations; 0 where there is no RVE.
+        micro_iterations: Newton iterations inside the cells.
+        evaluations: Points at which a Material was evaluated, all ranks, all iterations.
+        reaction: At the end, by name.
+        probes: Displacements at the end, by name.
+        largest_stretch: Largest principal stretch at a quadrature point at the end (finite
+            strain), else None.
+        seconds: Wall time of ``setup``, ``material``, ``macro`` (assembly and linear solves),
+            ``output`` and ``total``; the longest of any rank.
+        material: ``kind`` and ``fingerprint`` by region; ``material`` is where no region is.
+        points: Quadrature points of the mesh.
+        unknowns: Macro unknowns.
+        ranks: MPI ranks.
+        history: The increments.
+        versions: Of the packages that matter.
+    """
+
+    title: str
+    converged: bool
+    message: str
+    increments: int
+    newton_iterations: int
+    rve_solves: int
+    micro_iterations: int
+    evaluations: int
+    reaction: Mapping[str, list[float]]
+    probes: Mapping[str, list[float]]
+    largest_stretch: float | None
+    seconds: Mapping[str, float]
+    material: Mapping[str, Mapping[str, str]]
+    points: int
+    unknowns: int
+    ranks: int
+    history: tuple[HistoryEntry, ...]
+    versions: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``results.json`` holds."""
+        return {"format": FORMAT, **asdict(self)}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that are installed and matter."""
+    names = ("fenics-dolfinx", "petsc4py", "mpi4py", "numpy", "torch")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    import fesurrogate
+
+    return {"fesurrogate": fesurrogate.__version__, **found}

@@ -1,0 +1,202 @@
+"""What ``fesurrogate run`` does: a TOML's problem from the first increment to its files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import ufl
+from mpi4py import MPI
+
+from fesurrogate.build.problem import MacroModel, build_problem
+from fesurrogate.config import Settings
+from fesurrogate.errors import ConvergenceError
+from fesurrogate.fem.output import FieldWriter, write_json
+from fesurrogate.fem.stepping import Increment, run_increments
+from fesurrogate.fem.values import cell_average
+from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.progress import progress_bar
+from fesurrogate.results import HistoryEntry, Results, versions
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its figures, and the problem in its last accepted state."""
+
+    results: Results
+    model: MacroModel
+
+
+def run(
+    settings: Settings,
+    comm: MPI.Intracomm,
+    output: Path | None = None,
+    *,
+    allow_code: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Solve the problem of the settings and write what ``[output]`` asks for. Collective.
+
+    Args:
+        settings: The problem.
+        comm: Communicator of the macro mesh.
+        output: Folder for ``results.json``, ``fields.xdmf`` and pictures; none are written if None.
+        allow_code: Whether a user's module may be imported.
+        progress: Whether rank 0 shows a progress bar.
+
+    Returns:
+        The results, with ``converged = False`` where a step failed at its smallest.
+
+    Raises:
+        InputError: On all ranks, with the same message, before anything is solved.
+    """
+    begin = time.perf_counter()
+    model = build_problem(settings, comm, allow_code=allow_code)
+    watch = {"setup": time.perf_counter() - begin, "output": 0.0}
+    record = _Recorder(model, output, watch)
+    times, message = settings.steps.end_times, ""
+    shown = progress and comm.rank == 0
+    with progress_bar("solve", len(times), unit="increments", enabled=shown) as advance:
+
+        def on_accept(increment: Increment) -> None:
+            record(increment)
+            if increment.time in times:
+                advance(1, f"{increment.iterations} Newton iterations")
+
+        try:
+            run_increments(
+                model.problem, model.apply_load, times,
+                max_cuts=settings.steps.max_cuts, on_accept=on_accept,
+            )  # fmt: skip
+        except ConvergenceError as error:
+            message = str(error)
+    solving = time.perf_counter() - begin - watch["setup"] - watch["output"]
+    record.finish()
+    tallies = [field.tally for field in model.fields.values()]
+    material = sum(tally.seconds for tally in tallies)
+    watch |= {"material": material, "macro": solving - material}
+    watch["total"] = time.perf_counter() - begin
+
+    def total(count: int) -> int:
+        return int(comm.allreduce(count))
+
+    last = record.history[-1] if record.history else None
+    V = model.u.function_space
+    results = Results(
+        title=settings.title,
+        converged=not message,
+        message=message,
+        increments=len(record.history),
+        newton_iterations=sum(entry.newton_iterations for entry in record.history),
+        rve_solves=total(sum(tally.counts["rve_solves"] for tally in tallies)),
+        micro_iterations=total(sum(tally.counts["micro_iterations"] for tally in tallies)),
+        evaluations=total(sum(tally.points for tally in tallies)),
+        reaction=last.reaction if last else {},
+        probes=last.probes if last else {},
+        largest_stretch=largest_stretch(model),
+        seconds={name: comm.allreduce(spent, op=MPI.MAX) for name, spent in sorted(watch.items())},
+        material={
+            name: {"kind": built.kind, "fingerprint": built.fingerprint}
+            for name, built in model.materials.items()
+        },
+        points=total(sum(field.num_points for field in model.fields.values())),
+        unknowns=V.dofmap.index_map.size_global * V.dofmap.index_map_bs,
+        ranks=comm.size,
+        history=tuple(record.history),
+        versions=versions(),
+    )
+    if output is not None:
+        write_json(output / "results.json", results.as_json(), comm)
+    return Run(results, model)
+
+
+def largest_stretch(model: MacroModel) -> float | None:
+    """Return the largest principal stretch at any quadrature point; None unless finite strain.
+
+    Collective.
+    """
+    kinematics = model.settings.kinematics
+    if kinematics.measure != "finite":
+        return None
+    largest = 0.0
+    for field in model.fields.values():
+        gradient = kinematics.unpack(field.current_strain())
+        singular = np.linalg.svd(gradient, compute_uv=False)
+        largest = max(largest, float(singular.max(initial=0.0)))
+    return float(model.mesh.mesh.comm.allreduce(largest, op=MPI.MAX))
+
+
+def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
+    """Return the Frobenius norm of the stress, averaged over each owned cell. Collective."""
+    terms = [(ufl.sqrt(ufl.inner(f.stress, f.stress)), f.dx) for f in model.fields.values()]
+    return cell_average(model.mesh.mesh, terms)()
+
+
+class _Recorder:
+    """Keeps and writes what an accepted increment leaves behind."""
+
+    def __init__(self, model: MacroModel, output: Path | None, watch: dict[str, float]) -> None:
+        self.history: list[HistoryEntry] = []
+        self._model, self._output, self._watch = model, output, watch
+        wanted = model.settings.output
+        begin = time.perf_counter()
+        mesh = model.mesh.mesh
+        self._writer = None
+        if output is not None and wanted.fields:
+            self._writer = FieldWriter(output / "fields.xdmf", mesh)
+            self._averages = [
+                cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
+                for k in range(model.settings.kinematics.size)
+            ]
+        watch["output"] += time.perf_counter() - begin
+
+    def __call__(self, increment: Increment) -> None:
+        begin = time.perf_counter()
+        reaction, probes = self._model.measure()
+        self.history.append(
+            HistoryEntry(
+                time=increment.time,
+                newton_iterations=increment.iterations,
+                residual_norms=increment.residual_norms,
+                reaction=reaction,
+                probes=probes,
+            )
+        )
+        if self._writer is not None:
+            components = np.stack([average() for average in self._averages], axis=1)
+            stress = _full(self._model.settings.kinematics, components)
+            self._writer.write(increment.time, nodes={"u": self._model.u}, cells={"stress": stress})
+        self._watch["output"] += time.perf_counter() - begin
+
+    def finish(self) -> None:
+        """Draw the pictures of the end."""
+        settings, mesh = self._model.settings, self._model.mesh.mesh
+        if self._output is None or not settings.output.pictures or mesh.geometry.dim != 2:
+            return
+        begin = time.perf_counter()
+        from fesurrogate.fem.pictures import plot_deformed
+
+        scalar = settings.kinematics.measure == "gradient"
+        plot_deformed(
+            self._output / "stress.png",
+            mesh,
+            stress_magnitude(self._model),
+            displacement=None if scalar else self._model.u,
+            title=settings.title,
+            label="norm of the stress",
+            length_unit="",
+        )
+        self._watch["output"] += time.perf_counter() - begin
+
+
+def _full(
+    kinematics: Kinematics,
+    components: Array,  # (cells, m)
+) -> Array:  # (cells, d * d); (cells, d) for a flux
+    """Return full tensors, as ParaView wants them."""
+    if kinematics.measure != "small":
+        return components
+    tensor = kinematics.unpack(components)
+    return tensor.reshape(len(tensor), kinematics.gdim**2)
