@@ -99,23 +99,22 @@ class CellProblem:
             self._csr.indptr, self._csr.indices, self.prolongation
         )
         self._values = np.zeros(len(indices))
-        size = self.num_unknowns
-        comm = PETSc.COMM_SELF
+        size, comm = self.num_unknowns, PETSc.COMM_SELF
         self._matrix = PETSc.Mat().createAIJWithArrays(
             (size, size), (indptr, indices, self._values), comm=comm
         )
         self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        self._solution = PETSc.Vec().createSeq(size, comm=comm)
         self._snes = snes = PETSc.SNES().create(comm)
         snes.setOptionsPrefix(prefix)
-        snes.setFunction(self._residual, PETSc.Vec().createSeq(size, comm=comm))
+        snes.setFunction(self._residual, self._solution.duplicate())
         snes.setJacobian(self._jacobian, self._matrix)
         snes.setType("newtonls")
-        snes.ksp.setType("preonly")
-        snes.ksp.pc.setType("cholesky")  # of a symmetric matrix that need not be definite: LDLᵀ
-        snes.ksp.pc.setFactorSolverType("mumps")
         snes.setTolerances(rtol=0.0, stol=0.0, max_it=25)
+        snes.ksp.setType("preonly")
+        snes.ksp.pc.setType("cholesky")  # LDLᵀ of a symmetric matrix that need not be definite
+        snes.ksp.pc.setFactorSolverType("mumps")
         snes.setFromOptions()
-        self._solution = PETSc.Vec().createSeq(size, comm=comm)
 
     # -- assembly -------------------------------------------------------------------------
 
@@ -220,14 +219,14 @@ class CellProblem:
         return Y.T @ (self.stiffness @ Y) / self.volume
 
     def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
-        columns = np.empty_like(rhs)
-        b, x = self._solution.duplicate(), self._solution.duplicate()
-        for k in range(rhs.shape[1]):
-            b.setArray(rhs[:, k])
-            ksp.solve(b, x)
-            columns[:, k] = x.getArray(readonly=True)
-        b.destroy()
-        x.destroy()
+        given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
+        B, X = (
+            PETSc.Mat().createDense(rhs.shape, array=array, comm=PETSc.COMM_SELF)
+            for array in (given, columns)
+        )
+        ksp.matSolve(B, X)
+        B.destroy()
+        X.destroy()
         return columns
 
 
