@@ -104,9 +104,9 @@ def check_petsc() -> Iterable[Finding]:
     scalar, index = module.ScalarType.__name__, module.IntType.__name__
     mend = "" if scalar == "float64" else "a real, double-precision build is needed: " + STACK
     yield Finding("PETSc", f"{number}, scalar {scalar}, index {index}", mend, needed=True)
-    known = ("mumps", "suitesparse", "superlu_dist", "hypre")
+    known = ("mumps", "umfpack", "cholmod", "superlu_dist", "hypre")
     solvers = [name for name in known if module.Sys.hasExternalPackage(name)]
-    mend = "" if {"mumps", "suitesparse"} & set(solvers) else (
+    mend = "" if {"mumps", "umfpack"} & set(solvers) else (
         "a PETSc with MUMPS or SuiteSparse: its own LU is serial and several times slower"
     )  # fmt: skip
     yield Finding("PETSc solvers", ", ".join(solvers) or "its own only", mend)
