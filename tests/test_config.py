@@ -1,0 +1,151 @@
+"""Every mistake in a TOML gets one message that names the key; every key is documented."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fesurrogate.config import KINDS, MaterialSettings, Settings, StepSettings, read_config
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Kinematics
+from fesurrogate.results import HistoryEntry, Results
+
+ROOT = Path(__file__).parents[1]
+GOOD = """
+title = "A membrane"
+[kinematics]
+gdim = 2
+measure = "finite"
+[mesh]
+generator = "cook_membrane"
+cells = [2, 2]
+[material]
+kind = "rve"
+[material.rve]
+mesh = "../meshes/cell.msh"
+[material.rve.phases.matrix]
+kind = "neo_hookean"
+shear_modulus = 1
+lame = 2.0
+[[dirichlet]]
+boundary = "left"
+value = [0, 0.0]
+schedule = [[0, 0], [1, 2]]
+[[probe]]
+name = "tip"
+point = [48.0, 60.0]
+[solver.macro]
+snes_rtol = 1e-9
+"""
+
+
+def read(folder: Path, text: str) -> Settings:
+    """Read a text as a TOML in a folder."""
+    path = folder / "case.toml"
+    path.write_text(text)
+    return read_config(path)
+
+
+def test_values_defaults_and_paths(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD)
+    assert settings.kinematics == Kinematics(2, "finite")
+    assert settings.material is not None and settings.material.rve is not None
+    assert settings.material.rve.phases["matrix"].constants == {"shear_modulus": 1.0, "lame": 2.0}
+    # relative to the TOML's folder, wherever the program is started
+    assert settings.material.rve.mesh.resolve() == tmp_path.parent / "meshes" / "cell.msh"
+    assert settings.dirichlet[0].value == (0.0, 0.0)
+    assert settings.steps.end_times == (1.0,)
+    assert settings.solver.macro == {"snes_rtol": 1e-9}
+    assert settings.model == settings.folder / "model.safetensors"
+    assert settings.source == tmp_path / "case.toml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("lame = 2.0", "lamee = 2.0", ["material.rve.phases.matrix.lamee", "did you mean 'lame'"]),
+        ("lame = 2.0", "", ["material.rve.phases.matrix", "shear_modulus and lame"]),
+        ("lame = 2.0", "lame = nan", ["material.rve.phases.matrix.lame is nan", "finite"]),
+        ("lame = 2.0", 'lame = "2"', ['material.rve.phases.matrix.lame is "2"', "number"]),
+        ("gdim = 2", "gdim = 4", ["kinematics.gdim is 4", "2 or 3"]),
+        ("gdim = 2", "", ["kinematics.gdim", "missing"]),
+        ("gdim = 2", "gdim ==", ["case.toml", "line 4"]),
+        ('measure = "finite"', 'mesure = "finite"', ["kinematics.mesure", "'measure'"]),
+        ('kind = "rve"', 'kind = "rvee"', ["material", "'rvee'", "did you mean 'rve'", "module:f"]),
+        ("cells = [2, 2]", "cells = [2.5, 2]", ["mesh.cells[0] is 2.5", "integer"]),
+        ("cells = [2, 2]", "", ["mesh", "cells = [10, 10]"]),
+        ("cells = [2, 2]", 'cells = [2, 2]\nfile = "x.msh"', ["mesh", "either file or generator"]),
+        ("[mesh]", "[meshh]", ["unknown key 'meshh'", "'mesh'"]),
+        ("[[0, 0], [1, 2]]", "[[0, 0], [0, 2]]", ["dirichlet[0]", "rising times"]),
+        ("value = [0, 0.0]", "value = [0, true]", ["dirichlet[0].value", "number"]),
+        ("[[dirichlet]]", "[dirichlet]", ["dirichlet", "array"]),
+        ("[solver.macro]", "[steps]\nincrements = 0\n[solver.macro]", ["steps", "at least 1"]),
+        ('title = "A membrane"', 'source = "x"', ["unknown key 'source'"]),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
+    assert GOOD.count(old) == 1
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, GOOD.replace(old, new))
+    message = str(caught.value)
+    for part in ["case.toml", *parts]:
+        assert part in message
+    assert "\n" not in message
+
+
+def test_several_mistakes_come_at_once_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, GOOD.replace("gdim", "dim").replace("lame", "lamee"))
+    assert len(str(caught.value).splitlines()) == 2
+    with pytest.raises(InputError, match=r"nowhere\.toml"):
+        read_config(tmp_path / "nowhere.toml")
+
+
+def test_tables_of_kinds_not_chosen_are_validated(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"material\.linear\.young"):
+        read(tmp_path, GOOD + "[material.linear]\nyoung = [1]\npoisson = 0.3\n")
+
+
+def test_cook_membrane_swaps_by_one_word() -> None:
+    settings = read_config(ROOT / "demos" / "cook_membrane.toml")
+    assert settings.material is not None
+    for kind in ("rve", "network", "neo_hookean", "linearised_rve"):
+        swapped = dataclasses.replace(settings.material, kind=kind)
+        assert kind == "network" or getattr(swapped, swapped.table) is not None
+
+
+def test_schedules_interpolate_and_hold() -> None:
+    steps = StepSettings(increments=4, end=2.0)
+    assert steps.end_times == (0.5, 1.0, 1.5, 2.0)
+    assert steps.factor(None, 0.5) == 0.25
+    schedule = ((0.0, 0.0), (1.0, 3.0), (2.0, -1.0))
+    for time, factor in [(-1.0, 0.0), (0.5, 1.5), (1.0, 3.0), (1.5, 1.0), (2.0, -1.0), (9.0, -1.0)]:
+        assert steps.factor(schedule, time) == pytest.approx(factor, abs=1e-15)
+
+
+def keys(kind: typing.Any) -> Iterator[str]:
+    """Give every key of a dataclass of dataclasses."""
+    for argument in typing.get_args(kind):
+        yield from keys(argument)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        for item in dataclasses.fields(kind):
+            if item.metadata.get("key", True):
+                yield item.name
+                yield from keys(hints[item.name])
+
+
+def test_every_key_is_documented() -> None:
+    text = (ROOT / "docs" / "config.md").read_text()
+    wanted = {*keys(Settings), *keys(Results), *keys(HistoryEntry), *KINDS}
+    assert len(wanted) > 80  # the walk did reach the tables
+    assert sorted(name for name in wanted if f"`{name}`" not in text) == []
+
+
+def test_unknown_kinds_are_refused_without_a_file() -> None:
+    with pytest.raises(InputError, match="expected one of"):
+        MaterialSettings(kind="nonsense")
