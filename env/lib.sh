@@ -52,8 +52,8 @@ unlock() { exec 9>&-; }
 # Remove what an interrupted build left, without crossing into anything mounted there.
 discard() { rm -rf --one-file-system "$1" 2>/dev/null || rm -rf "$1"; }
 
-# The settings of every run: one thread a rank, and an Open MPI that runs as root, through
-# shared memory, with more ranks than cores (said in three ways for its versions 4, 6 and 5). Other MPIs ignore it.
+# The settings of every run: one thread a rank, and an Open MPI that runs as root, through shared
+# memory, with more ranks than cores (said for its versions 4, 6 and 5). Other MPIs ignore these.
 settings() {
   printf '%s\n' \
     OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" \
