@@ -168,15 +168,17 @@ def check_batch_blind(material: Material, batch: Batch, tolerance: float) -> Non
     none = batch.rows(slice(0, 0))
     empty = material.evaluate(
         none.strain, none.state, none.dt,
-        parameters=none.parameters, hint=none.hint, sensitivity=True,
+        parameters=none.parameters, hint=none.hint,
+        sensitivity=bool(material.parameter_names),
     )  # fmt: skip
     assert empty.stress.shape == (0, size)
     assert empty.tangent is not None and empty.tangent.shape == (0, size, size)
     assert empty.state.shape == (0, material.num_state)
     assert empty.hint.shape == (0, material.num_hint)
     assert empty.ok.shape == (0,)
-    assert empty.sensitivity is not None
-    assert empty.sensitivity.shape == (0, size, len(material.parameter_names))
+    if material.parameter_names:
+        assert empty.sensitivity is not None
+        assert empty.sensitivity.shape == (0, size, len(material.parameter_names))
 
 
 def check_total(material: Material, batch: Batch, tolerance: float) -> None:

@@ -92,7 +92,10 @@ def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) ->
         "train", checks * ITERATIONS_PER_CHECK, unit="iterations", enabled=progress
     ) as advance:
         for check in range(checks + 1):
-            loss = float(optimizer.step(closure)) if check else float(objective().detach())
+            if check:
+                optimizer.step(closure)
+            with torch.no_grad():
+                loss = float(objective())
             errors = row_errors(network, unseen)
             tangent = 0.0 if errors.tangent is None else errors.tangent
             score = errors.stress**2 + settings.tangent_weight * tangent**2
@@ -103,7 +106,7 @@ def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) ->
             if score < best_score:
                 best, best_score = copy.deepcopy(network.state_dict()), score
             advance(ITERATIONS_PER_CHECK if check else 0, f"stress error {errors.stress:.2%}")
-            if check > 1 and history["loss"][-2] - loss <= 1e-6 * loss:
+            if check > 0 and history["loss"][-2] - loss <= 1e-6 * loss:
                 break  # stalled, or not finite
     network.load_state_dict(best)
     return FitResult(
