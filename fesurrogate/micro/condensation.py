@@ -3,7 +3,7 @@
 With u = X (ε - ε₀) + T q (see :mod:`fesurrogate.micro.constraint`) and the nodal force f(u):
 
     equilibrium   Tᵀ f = 0
-    stress        σ = Xᵀ f / V
+    stress        σ = Xᵀ f / V = Yᵀ f / V
     tangent       A = Yᵀ K Y / V,   Y = X + T S,   S = -(Tᵀ K T)⁻¹ Tᵀ K X
 
 The stress is the volume average by the Hill-Mandel lemma. The tangent is a quadratic form that is
@@ -196,8 +196,13 @@ class CellProblem:
         self,
         strain: Array,  # (m,)
         q: Array,  # (unknowns,), in equilibrium
-    ) -> Array:  # (m, m)
-        """Return the tangent of the mean stress at an equilibrium that was just solved for."""
+    ) -> tuple[Array, Array]:  # (m,), (m, m)
+        """Return mean stress and tangent at an equilibrium that was just solved for.
+
+        The stress is Yᵀf / V. It equals Xᵀf / V in equilibrium, but what the residual Tᵀf still
+        holds enters it to second order only: a macro Newton that sees it converges beyond the
+        tolerance of the cell.
+        """
         self.assemble(strain, q, tangent=True)
         ksp = self._snes.ksp
         if self._snes.getIterationNumber() == 0:  # a warm start needed no factorisation
@@ -216,7 +221,7 @@ class CellProblem:
             Y -= self.prolongation @ self._solve_columns(ksp, force)
             force = self._restriction @ (self.stiffness @ Y)
         ksp.pc.setReusePreconditioner(False)
-        return Y.T @ (self.stiffness @ Y) / self.volume
+        return Y.T @ self.force / self.volume, Y.T @ (self.stiffness @ Y) / self.volume
 
     def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
         given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")

@@ -92,10 +92,10 @@ class RVEMaterial(Material):
                 continue
             new_hint[i] = q
             if tangents is not None:
-                tangents[i] = self.problem.condense(strain[i], q)
+                stress[i], tangents[i] = self.problem.condense(strain[i], q)
             else:
                 self.problem.assemble(strain[i], q)
-            stress[i] = self.problem.stress()
+                stress[i] = self.problem.stress()
             energy[i] = self.problem.energy()
         report = {
             "energy": energy,
