@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import ufl
+from contract import check_contract
 from dolfinx import fem, mesh
 from mpi4py import MPI
 from scipy.optimize import root
@@ -185,3 +186,11 @@ def test_cells_that_are_none_are_refused() -> None:
         RVEMaterial(good, {"sfot": neo_hookean(**SOFT)}, Kinematics(2, "finite"))
     with pytest.raises(InputError, match="shear_modulus is -1"):
         neo_hookean(shear_modulus=-1.0, lame=0.0)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("gdim", [2, 3])
+def test_contract(gdim: int) -> None:
+    rve = laminate_rve(gdim)
+    comm = MPI.COMM_WORLD
+    check_contract(rve, strains(rve.kinematics, 8), comm, tolerance=1e-7, objective=True)

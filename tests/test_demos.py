@@ -1,0 +1,37 @@
+"""The demos that are quick enough to run in full."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DEMOS = Path(__file__).parents[1] / "demos"
+
+
+def code_lines(path: Path) -> set[str]:
+    lines = (line.strip() for line in path.read_text().splitlines())
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def printed(script: Path) -> list[float]:
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=DEMOS.parent, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", done.stdout)]
+
+
+def test_embedding_changes_five_lines() -> None:
+    plain, embedded = code_lines(DEMOS / "plain_script.py"), code_lines(DEMOS / "embed_in_script.py")
+    assert len(embedded - plain) <= 5
+
+
+def test_embedded_law_gives_what_the_plain_script_gives(tmp_path: Path) -> None:
+    script = tmp_path / "embed.py"
+    text = (DEMOS / "embed_in_script.py").read_text()
+    assert "degree=4)" in text
+    script.write_text(text.replace("degree=4)", 'degree=4, kind="neo_hookean")'))
+    plain, embedded = printed(DEMOS / "plain_script.py"), printed(script)
+    assert plain[0] == embedded[0]  # Newton iterations
+    assert abs(plain[1] - embedded[1]) < 1e-8 * plain[1]  # work of the load
