@@ -176,7 +176,10 @@ plot_cell(
 load = [0.0, *(-entry.reaction["left"][1] for entry in direct.history)]
 plot_load_displacement(
     folder / "load_displacement.png",
-    {TITLES[kind]: ([0.0, *curves[kind][:, 1]], load) for kind in ("rve", "network", "linearised_rve")},
+    {
+        TITLES[kind]: ([0.0, *curves[kind][:, 1]], load)
+        for kind in ("rve", "network", "linearised_rve")
+    },
     comm,
     xlabel="vertical displacement of the tip [mm]",
     ylabel="shear force [N/mm]",
@@ -186,8 +189,8 @@ say(f"pictures, results.json and a folder a run for ParaView: {folder}")
 
 # %% [markdown]
 # ## What must hold
-# The bars: the issue of this demo is that a network answers as direct FE² does, where a linear law
-# does not. The reaction balances the applied shear, 16 mm times the traction, whatever the Material.
+# The network must answer as direct FE² does, where a linear law does not. The reaction balances the
+# applied shear, 16 mm times the traction, whatever the Material.
 
 # %%
 applied = np.array(settings.traction[0].value) * 16.0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fesurrogate.errors import InputError
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 SYMMETRIC_PAIRS: dict[int, tuple[tuple[int, int], ...]] = {
     2: ((0, 0), (1, 1), (0, 1)),
@@ -88,3 +89,30 @@ class Kinematics:
         for k, (i, j) in enumerate(SYMMETRIC_PAIRS[self.gdim]):
             tensor[:, i, j] = tensor[:, j, i] = vector[:, k] / (1.0 if i == j else np.sqrt(2.0))
         return tensor
+
+    def admissible(
+        self,
+        strain: Array,  # (n, m)
+    ) -> BoolArray:  # (n,)
+        """Return which strains a Material can answer: numbers, and at finite strain det F > 0.
+
+        The others fail as data (``ok = False``), never as exceptions.
+        """
+        ok: BoolArray = np.isfinite(strain).all(axis=1)
+        if self.measure == "finite":
+            with np.errstate(invalid="ignore", over="ignore"):
+                jacobian = determinant(strain, self.gdim)
+            ok = ok & np.isfinite(jacobian) & (jacobian > 0.0)
+        return ok
+
+
+def determinant(
+    gradient: Array,  # (n, d * d), row-major
+    gdim: int,
+) -> Array:  # (n,)
+    """Return the determinants of a batch of second-order tensors given as rows."""
+    if gdim == 2:
+        a, b, c, d = gradient.T
+        return a * d - b * c
+    a, b, c, d, e, f, g, h, i = gradient.T
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)

@@ -22,9 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array, Kinematics
-
-BoolArray = NDArray[np.bool_]
+from fesurrogate.kinematics import Array, BoolArray, Kinematics
 
 
 @dataclass(frozen=True)

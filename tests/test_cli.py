@@ -197,6 +197,20 @@ def test_regions_of_one_law_are_one_body(folder: Path) -> None:
 
 
 @pytest.mark.mpi
+def test_ranks_without_cells_change_nothing(folder: Path) -> None:
+    few = [("cells = [3, 2]", "cells = [2, 1]"), ("pictures = false", "pictures = true")]
+    settings = read_config(write(folder, *few, kind("rve")))
+    shared = run(settings, WORLD, settings.folder)
+    if WORLD.size > 2:
+        assert 0 in WORLD.allgather(shared.model.fields["material"].num_points)
+    alone = run(settings, MPI.COMM_SELF)
+    np.testing.assert_allclose(shared.results.probes["tip"], alone.results.probes["tip"], rtol=1e-8)
+    assert shared.results.rve_solves == alone.results.rve_solves
+    assert shared.results.largest_stretch == pytest.approx(alone.results.largest_stretch)
+    assert (settings.folder / "stress.png").is_file()
+
+
+@pytest.mark.mpi
 def test_generate_and_train_reuse_what_is_the_same(folder: Path) -> None:
     settings = read_config(write(folder))
     made = ensure_dataset(settings, WORLD)
@@ -367,6 +381,26 @@ def test_ranks_of_their_own_end_as_designed(folder: Path) -> None:
         refused = mpirun(3, *words)
         assert refused.returncode == 2
         assert refused.stderr.count("error:") == 1
+
+
+@serial
+def test_an_unexpected_error_on_one_rank_ends_all_with_its_traceback(folder: Path) -> None:
+    (folder / "broken_law.py").write_text(
+        "from mpi4py import MPI\n"
+        "from fesurrogate import Material\n"
+        "class Broken(Material):\n"
+        "    def __init__(self, kinematics):\n"
+        "        self.kinematics = kinematics\n"
+        "    def respond(self, strain, state, dt, **options):\n"
+        "        if MPI.COMM_WORLD.rank == 1:\n"
+        "            raise ZeroDivisionError('on rank 1')\n"
+        "        MPI.COMM_WORLD.Barrier()\n"
+        "def make(kinematics, table):\n"
+        "    return Broken(kinematics)\n"
+    )
+    done = mpirun(3, "run", write(folder, kind("broken_law:make")), "--allow-code")
+    assert done.returncode not in (0, 2, 3)
+    assert done.stderr.count("ZeroDivisionError: on rank 1") == 1
 
 
 @serial

@@ -23,7 +23,10 @@ def printed(script: Path) -> list[float]:
 
 
 def test_embedding_changes_five_lines() -> None:
-    plain, embedded = code_lines(DEMOS / "plain_script.py"), code_lines(DEMOS / "embed_in_script.py")
+    plain, embedded = (
+        code_lines(DEMOS / "plain_script.py"),
+        code_lines(DEMOS / "embed_in_script.py"),
+    )
     assert len(embedded - plain) <= 5
 
 

@@ -147,7 +147,9 @@ def test_a_bad_hint_costs_time_but_changes_nothing(kind: str) -> None:
     F = strains(rve.kinematics, 3)
     clean = rve.evaluate(F)
     rng = np.random.default_rng(3)
-    hint = rng.standard_normal(clean.hint.shape) * {"random": 1e-2, "huge": 10.0, "nan": np.nan}[kind]
+    hint = (
+        rng.standard_normal(clean.hint.shape) * {"random": 1e-2, "huge": 10.0, "nan": np.nan}[kind]
+    )
     got = rve.evaluate(F, hint=hint)
     assert got.ok.all()
     np.testing.assert_allclose(got.stress, clean.stress, atol=1e-7)

@@ -114,11 +114,11 @@ class MaterialField:
             dx = ufl.Measure("dx", domain=self.mesh, subdomain_data=[(1, self.cells)])(1)
         self.dx = dx(metadata=self.metadata)
         self.state = material.initial_state(self.num_points)
-        self.hint = np.zeros((self.num_points, material.num_hint))
+        self.hint: Array = np.zeros((self.num_points, material.num_hint))
         self._accepted_hint = self.hint
         self.tally = Tally()
         self.response: Response | None = None
-        self._last_strain = np.full((self.num_points, m), np.nan)
+        self._last_strain: Array = np.full((self.num_points, m), np.nan)
         self._last_dt = np.nan
         self._failures = 0
 

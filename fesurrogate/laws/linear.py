@@ -6,7 +6,6 @@ from typing import final
 
 import numpy as np
 
-from fesurrogate.admissible import admissible
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material, Response, masked
@@ -57,7 +56,7 @@ class Linear(Material):
     ) -> Response:
         """Answer one matrix product a batch; energy is ½ (strain - rest) · stress."""
         n, size = strain.shape
-        ok = admissible(self.kinematics, strain)
+        ok = self.kinematics.admissible(strain)
         offset = np.where(ok[:, None], strain - self.kinematics.rest, 0.0)
         stress = offset @ self.stiffness.T
         energy = np.where(ok, 0.5 * np.einsum("ni,ni->n", offset, stress), np.nan)

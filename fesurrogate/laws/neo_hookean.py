@@ -6,9 +6,8 @@ from typing import Literal, final
 
 import numpy as np
 
-from fesurrogate.admissible import admissible, determinant
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.kinematics import Array, Kinematics, determinant
 from fesurrogate.material import Material, Response, masked
 
 
@@ -76,7 +75,7 @@ class NeoHookean(Material):
         n, size = strain.shape
         gdim = self.kinematics.gdim
         mu, lame = self.shear_modulus, self.lame
-        ok = admissible(self.kinematics, strain)
+        ok = self.kinematics.admissible(strain)
         safe = np.where(ok[:, None], strain, self.kinematics.rest)
         gradient = safe.reshape(n, gdim, gdim)
         jacobian = determinant(safe, gdim)

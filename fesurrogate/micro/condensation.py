@@ -36,7 +36,7 @@ from fesurrogate.micro.constraint import (
 )
 from fesurrogate.micro.phases import Phase
 
-ROUNDING = 1e-13  # residual, relative to the nodal forces, that arithmetic can reach
+ROUNDING = 1e-14  # residual, relative to the nodal forces, that arithmetic can reach
 
 
 @final
@@ -83,7 +83,7 @@ class CellProblem:
         self.prolongation = periodic_prolongation(master, block)  # T
         self._restriction = self.prolongation.T.tocsr()
         self.num_unknowns = self.prolongation.shape[1]
-        self.force = np.zeros(len(self.modes))  # f
+        self.force: Array = np.zeros(len(self.modes))  # f
         self._csr = fem.create_matrix(self._tangent_form, block_mode=la.BlockMode.expanded)
         self.stiffness = sp.csr_matrix(  # K, sharing the memory that DOLFINx assembles into
             (self._csr.data, self._csr.indices, self._csr.indptr), shape=(len(self.modes),) * 2
@@ -142,7 +142,7 @@ class CellProblem:
 
     def stress(self) -> Array:
         """Return the mean stress (m,) at the last assembled displacement."""
-        return self.modes.T @ self.force / self.volume
+        return np.asarray(self.modes.T @ self.force / self.volume, dtype=np.float64)
 
     # -- equilibrium ----------------------------------------------------------------------
 
@@ -172,9 +172,9 @@ class CellProblem:
         warm start saves work and cannot change the answer; and never below what rounding allows.
         """
         self.assemble(strain, np.zeros(self.num_unknowns))
-        forces = self.force_scale * (np.linalg.norm(strain - self.kinematics.rest) + 1e-3)
-        residual = np.linalg.norm(self._restriction @ self.force)
-        return float(max(self.rtol * residual, ROUNDING * 1e-1 * forces))
+        forces = self.force_scale * (float(np.linalg.norm(strain - self.kinematics.rest)) + 1e-3)
+        residual = float(np.linalg.norm(self._restriction @ self.force))
+        return max(self.rtol * residual, ROUNDING * forces)
 
     def equilibrate(
         self,
@@ -212,7 +212,7 @@ class CellProblem:
             ksp.setOperators(self._matrix)
             ksp.setUp()
         ksp.pc.setReusePreconditioner(True)
-        Y = self.modes.copy()
+        Y: Array = self.modes.copy()
         force = self._restriction @ (self.stiffness @ Y)
         scale = np.linalg.norm(force)
         for _ in range(4):
@@ -221,7 +221,9 @@ class CellProblem:
             Y -= self.prolongation @ self._solve_columns(ksp, force)
             force = self._restriction @ (self.stiffness @ Y)
         ksp.pc.setReusePreconditioner(False)
-        return Y.T @ self.force / self.volume, Y.T @ (self.stiffness @ Y) / self.volume
+        stress: Array = Y.T @ self.force / self.volume
+        tangent: Array = Y.T @ (self.stiffness @ Y) / self.volume
+        return stress, tangent
 
     def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
         given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
@@ -252,4 +254,3 @@ def _energy(
         constants = {key: fem.Constant(cell.mesh, float(v)) for key, v in phase.constants.items()}
         total += phase.energy(strain, **constants) * dx
     return total
-

@@ -84,9 +84,7 @@ class RVEMaterial(Material):
         ok = np.zeros(n, dtype=bool)
         energy = np.full(n, np.nan)
         iterations = np.zeros(n, dtype=np.int64)
-        for i in range(n):
-            if not self._admissible(strain[i]):
-                continue
+        for i in np.flatnonzero(self.kinematics.admissible(strain)):
             q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i])
             if not ok[i]:
                 continue
@@ -103,13 +101,6 @@ class RVEMaterial(Material):
             "rve_solves": np.ones(n, dtype=np.int64),
         }
         return Response(stress, tangents, state, new_hint, ok, None, report)
-
-    def _admissible(self, strain: Array) -> bool:
-        if not np.isfinite(strain).all():
-            return False
-        if self.kinematics.measure != "finite":
-            return True
-        return bool(np.linalg.det(self.kinematics.unpack(strain[None]))[0] > 0)
 
     def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
         q, total, ok = self.problem.equilibrate(strain, guess)

@@ -8,7 +8,6 @@ from typing import Literal, final
 import numpy as np
 import torch
 
-from fesurrogate.admissible import admissible
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material, Response, masked
@@ -73,7 +72,7 @@ class NetworkMaterial(Material):
     ) -> Response:
         """Answer in chunks; rows that are not admissible fail."""
         n, size = strain.shape
-        ok = admissible(self.kinematics, strain)
+        ok = self.kinematics.admissible(strain)
         safe = strain if ok.all() else np.where(ok[:, None], strain, self.kinematics.rest)
         stress, energy = np.empty((n, size)), np.empty(n)
         moduli = np.empty((n, size, size)) if tangent else None

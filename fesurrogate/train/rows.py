@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fesurrogate.admissible import admissible
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 
@@ -42,7 +41,7 @@ def solved_rows(dataset: Dataset) -> Rows:
                 "generate it again, or mark them as failed"
             )
     assert chosen["strain"] is not None
-    refused = int((~admissible(dataset.kinematics, chosen["strain"])).sum())
+    refused = int((~dataset.kinematics.admissible(chosen["strain"])).sum())
     if refused:
         raise InputError(f"dataset: det F <= 0 at {refused} points marked as solved")
     tensors = {name: None if a is None else torch.from_numpy(a) for name, a in chosen.items()}
