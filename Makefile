@@ -22,8 +22,9 @@ test: test-serial test-mpi ## all tests on one rank, then those marked mpi on th
 test-serial: # ARGS="-k name" selects
 	$(RUN) timeout -k 10 1200 python3 -m pytest $(ARGS)
 
-test-mpi: # -p no:cacheprovider: three ranks must not write one cache
-	$(RUN) timeout -k 10 900 mpirun -n 3 python3 -m pytest -m mpi -p no:cacheprovider $(ARGS)
+test-mpi: # three ranks must not write one cache; colours of three reports mix badly
+	$(RUN) timeout -k 10 900 mpirun -n 3 python3 -m pytest -q -m mpi --color=no \
+	    -p no:cacheprovider $(ARGS)
 
 lint: ## ruff, mypy, import-linter
 	$(RUN) --tools sh -ec 'python3 -m ruff check .; python3 -m ruff format --check .; \
