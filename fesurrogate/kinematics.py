@@ -98,7 +98,7 @@ class Kinematics:
 
         The others fail as data (``ok = False``), never as exceptions.
         """
-        ok: BoolArray = np.isfinite(strain).all(axis=1)
+        ok = np.asarray(np.isfinite(strain).all(axis=1), dtype=np.bool_)
         if self.measure == "finite":
             with np.errstate(invalid="ignore", over="ignore"):
                 jacobian = determinant(strain, self.gdim)

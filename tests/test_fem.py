@@ -10,6 +10,9 @@ from dolfinx.fem import petsc as fem_petsc
 from mpi4py import MPI
 
 from fesurrogate import ConvergenceError, InputError, Kinematics, Material, Response
+from fesurrogate.config import TrainSettings
+from fesurrogate.data.generate import generate
+from fesurrogate.data.sampling import stretches
 from fesurrogate.fem.field import PATIENCE, MaterialField
 from fesurrogate.fem.problem import MacroProblem
 from fesurrogate.fem.stepping import run_increments
@@ -17,6 +20,8 @@ from fesurrogate.fem.strain import pack, strain_of
 from fesurrogate.laws import Linear, NeoHookean, isotropic_stiffness
 from fesurrogate.material import masked
 from fesurrogate.micro import RVEMaterial, laminate_cell, neo_hookean
+from fesurrogate.surrogate import NetworkMaterial
+from fesurrogate.train import fit
 
 MU, LAM = 1.0, 1.5
 FINITE = Kinematics(2, "finite")
@@ -110,8 +115,17 @@ def test_strain_that_is_nonlinear_in_the_unknown_gets_its_second_variation() -> 
     np.testing.assert_allclose(got, expected, atol=1e-10)
 
 
+def network() -> NetworkMaterial:
+    """A network fitted roughly to the composite: its tangent is exact whatever its accuracy."""
+    data = generate(composite(), stretches(FINITE, 24, 0.2, seed=1))
+    settings = TrainSettings(hidden=(8, 8), iterations=20)
+    return NetworkMaterial(fit(data, settings).network)
+
+
 @pytest.mark.mpi
-@pytest.mark.parametrize("make", [lambda: NeoHookean(2, shear_modulus=MU, lame=LAM), composite])
+@pytest.mark.parametrize(
+    "make", [lambda: NeoHookean(2, shear_modulus=MU, lame=LAM), composite, network]
+)
 def test_newton_is_quadratic_and_ranks_agree(make: Callable[[], Material]) -> None:
     problem, apply_load, right = stretched(make(), MPI.COMM_WORLD, n=2)
     apply_load(1.0)

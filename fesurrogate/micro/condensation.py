@@ -221,8 +221,8 @@ class CellProblem:
             Y -= self.prolongation @ self._solve_columns(ksp, force)
             force = self._restriction @ (self.stiffness @ Y)
         ksp.pc.setReusePreconditioner(False)
-        stress: Array = Y.T @ self.force / self.volume
-        tangent: Array = Y.T @ (self.stiffness @ Y) / self.volume
+        stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
+        tangent: Array = np.asarray(Y.T @ (self.stiffness @ Y) / self.volume, dtype=np.float64)
         return stress, tangent
 
     def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
