@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 import tomllib
 import types
 from collections.abc import Iterable, Iterator
@@ -65,7 +66,7 @@ def _mistakes(kind: Any, value: Any, where: tuple) -> Iterator[str]:
 def _with_absolute_paths(kind: Any, value: Any, folder: Path) -> Any:
     kind = _required(kind)
     if kind is Path and isinstance(value, str):
-        return str(folder / value)
+        return os.path.normpath(folder / value)
     parts = {key: _with_absolute_paths(t, part, folder) for key, t, part in _parts(kind, value)}
     if isinstance(value, dict):
         return {**value, **parts}

@@ -1,0 +1,27 @@
+"""Timing and reporting, the same for every subject."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+
+def medians(actions: dict[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
+    """Return the median seconds of each action; they alternate, after one run to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for repeat in range(repeats + 1):
+        for name, action in actions.items():
+            begin = time.perf_counter()
+            action()
+            if repeat:
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(of) for name, of in times.items()}
+
+
+def report(
+    name: str, value: float, unit: str, *, bar: float | None = None, detail: str = ""
+) -> None:
+    """Print one figure; ``bar`` is the largest value that holds."""
+    holds = None if bar is None else value <= bar
+    line = {"name": name, "value": round(value, 4), "unit": unit, "bar": bar, "holds": holds}
+    print(json.dumps({**line, "detail": detail}), flush=True)
