@@ -28,6 +28,7 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 from mpi4py import MPI  # noqa: E402
 from rich.console import Console  # noqa: E402
+from rich.markup import escape  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from fesurrogate.build import ensure_dataset, ensure_model  # noqa: E402
@@ -144,7 +145,7 @@ rows = {
     "seconds in all": lambda of: f"{of.seconds['total']:.2f}",
 }
 for heading, value in rows.items():
-    table.add_row(heading, *(value(of) for of in results.values()))
+    table.add_row(escape(heading), *(value(of) for of in results.values()))
 if comm.rank == 0:
     Console(width=100).print(table)
 say(
