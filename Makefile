@@ -15,7 +15,7 @@ env: ## make sure of an environment, and say which
 	@$(RUN) true && $(RUN) --which
 
 demo: ## Cook's membrane: network against direct FE2 on 2 ranks (ARGS="--fresh" starts anew)
-	$(RUN) mpirun -n $(RANKS) python3 demos/cook_membrane.py $(ARGS)
+	$(RUN) mpirun -n $(RANKS) python3 -m mpi4py demos/cook_membrane.py $(ARGS)
 
 test: test-serial test-mpi ## all tests on one rank, then those marked mpi on three
 
