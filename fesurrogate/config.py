@@ -64,6 +64,7 @@ class RVESettings:
     mesh: Path
     phases: dict[str, PhaseSettings]
     degree: int = 2
+    boundary: Literal["periodic", "linear", "traction"] = "periodic"
     rtol: float = 1e-8
 
 

@@ -196,3 +196,64 @@ def test_contract(gdim: int) -> None:
     rve = laminate_rve(gdim)
     comm = MPI.COMM_WORLD
     check_contract(rve, strains(rve.kinematics, 8), comm, tolerance=1e-7, objective=True)
+
+
+@pytest.mark.parametrize("boundary", ["linear", "traction"])
+@pytest.mark.parametrize("gdim", [2, 3])
+def test_other_boundary_conditions_meet_the_contract(boundary: str, gdim: int) -> None:
+    rve = laminate_rve(gdim, boundary=boundary)
+    check_contract(rve, strains(rve.kinematics, 6), tolerance=1e-7, objective=True)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "linear", "traction"])
+@pytest.mark.parametrize("measure", ["small", "finite", "gradient"])
+def test_homogeneous_cell_under_every_boundary_condition(boundary: str, measure: str) -> None:
+    kinematics = Kinematics(2, measure)
+    if measure == "finite":
+        phase, law = neo_hookean(**SOFT), NeoHookean(2, **SOFT)
+    elif measure == "small":
+        stiffness = isotropic_stiffness(kinematics, young=3.0, poisson=0.3)
+        phase, law = linear_elastic(young=3.0, poisson=0.3), Linear(kinematics, stiffness)
+    else:
+        phase, law = conductor(conductivity=2.0), Linear(kinematics, 2.0 * np.eye(2))
+    cell = laminate_cell(2, {"only": 1.0}, resolution=3)
+    rve = RVEMaterial(cell, {"only": phase}, kinematics, boundary=boundary)
+    strain = strains(kinematics, 3)
+    got, expected = rve.evaluate(strain), law.evaluate(strain)
+    np.testing.assert_allclose(got.stress, expected.stress, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(got.tangent, expected.tangent, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("gdim", [2, 3])
+def test_stiffnesses_are_ordered(gdim: int) -> None:
+    """Reuss ≤ traction ≤ periodic ≤ linear ≤ Voigt: no difference has a negative eigenvalue."""
+    kinematics = Kinematics(gdim, "small")
+    unit = (
+        mesh.create_unit_square(MPI.COMM_SELF, 6, 6)
+        if gdim == 2
+        else mesh.create_unit_cube(MPI.COMM_SELF, 4, 4, 4)
+    )
+    cells = np.arange(unit.topology.index_map(gdim).size_local, dtype=np.int32)
+    middle = mesh.compute_midpoints(unit, gdim, cells)[:, :gdim]
+    stiff = np.linalg.norm(middle - 0.5, axis=1) < 0.35
+    cell = make_cell(unit, {"soft": cells[~stiff], "stiff": cells[stiff]})
+    constants = {
+        "soft": {"young": 1.0, "poisson": 0.4},
+        "stiff": {"young": 20.0, "poisson": 0.2},
+    }
+    phases = {name: linear_elastic(**values) for name, values in constants.items()}
+    single = {name: isotropic_stiffness(kinematics, **v) for name, v in constants.items()}
+    share = cell.volume_fractions()
+    ladder = [np.linalg.inv(sum(share[k] * np.linalg.inv(single[k]) for k in single))]
+    for boundary in ("traction", "periodic", "linear"):
+        rve = RVEMaterial(cell, phases, kinematics, degree=1, boundary=boundary)
+        ladder.append(rve.evaluate(kinematics.rest[None]).tangent[0])
+    ladder.append(sum(share[k] * single[k] for k in single))
+    for lower, upper in zip(ladder, ladder[1:], strict=False):
+        eigenvalues = np.linalg.eigvalsh(upper - lower)
+        assert eigenvalues.min() > -1e-12 and eigenvalues.max() > 1e-3
+
+
+def test_unknown_boundary_condition_is_refused() -> None:
+    with pytest.raises(InputError, match="boundary is 'free'; expected one of periodic"):
+        laminate_rve(2, boundary="free")

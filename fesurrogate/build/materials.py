@@ -199,7 +199,12 @@ def _solved_cell(table: RVESettings, context: Context) -> Any:
     cell = read_cell(table.mesh)
     with petsc_options("micro_", context.micro_options or {}):
         return RVEMaterial(
-            cell, phases, context.kinematics, degree=table.degree, rtol=table.rtol, prefix="micro_"
+            cell,
+            phases,
+            context.kinematics,
+            degree=table.degree,
+            boundary=table.boundary,
+            rtol=table.rtol,
         )
 
 

@@ -17,7 +17,7 @@ form is ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,10 +31,15 @@ from fesurrogate.micro.cell import Cell
 from fesurrogate.micro.constraint import (
     affine_modes,
     galerkin_map,
+    linear_prolongation,
     periodic_masters,
     periodic_prolongation,
+    traction_prolongation,
 )
 from fesurrogate.micro.phases import Phase
+
+Boundary = Literal["periodic", "linear", "traction"]
+"""Condition on the boundary of the cell."""
 
 ROUNDING = 1e-14  # residual, relative to the nodal forces, that arithmetic can reach
 
@@ -50,6 +55,7 @@ class CellProblem:
         kinematics: Kinematics,
         *,
         degree: int,
+        boundary: Boundary,
         rtol: float,
         prefix: str,
     ) -> None:
@@ -67,8 +73,7 @@ class CellProblem:
             )
         self.kinematics, self.rtol, self.volume = kinematics, rtol, cell.volume
         scalar = kinematics.measure == "gradient"
-        block = 1 if scalar else kinematics.gdim
-        element = ("Lagrange", degree) if scalar else ("Lagrange", degree, (block,))
+        element = ("Lagrange", degree) if scalar else ("Lagrange", degree, (kinematics.gdim,))
         V = fem.functionspace(cell.mesh, element)
         self.u = fem.Function(V)
         energy = _energy(cell, phases, self.u, kinematics, degree)
@@ -79,8 +84,7 @@ class CellProblem:
 
         x = V.tabulate_dof_coordinates()[:, : kinematics.gdim]
         self.modes = affine_modes(kinematics, x)  # X
-        master = periodic_masters(x, cell.origin, cell.lattice)
-        self.prolongation = periodic_prolongation(master, block)  # T
+        self.prolongation = _prolongation(boundary, cell, V, x)  # T
         self._restriction = self.prolongation.T.tocsr()
         self.num_unknowns = self.prolongation.shape[1]
         self.force: Array = np.zeros(len(self.modes))  # f
@@ -235,6 +239,23 @@ class CellProblem:
         B.destroy()
         X.destroy()
         return columns
+
+
+def _prolongation(
+    boundary: Boundary, cell: Cell, V: fem.FunctionSpace, x: Array
+) -> sp.csr_matrix:  # (nodes * bs, unknowns)
+    block_size = V.dofmap.index_map_bs
+    if boundary == "periodic":
+        return periodic_prolongation(periodic_masters(x, cell.origin, cell.lattice), block_size)
+    if boundary == "linear":
+        return linear_prolongation(x, cell.origin, cell.lattice, block_size)
+    v, n = ufl.TestFunction(V), ufl.FacetNormal(cell.mesh)
+    if V.num_sub_spaces:
+        integrals = [ufl.inner(v, n) * ufl.ds]  # block I of the vector is ∫ φ_I n dS
+    else:
+        integrals = [v * n[k] * ufl.ds for k in range(x.shape[1])]
+    vectors = [fem.assemble_vector(fem.form(integral)).array for integral in integrals]
+    return traction_prolongation(np.stack(vectors, axis=1).reshape(len(x), -1), block_size)
 
 
 def _energy(

@@ -1,10 +1,15 @@
 """Kinematic constraints of the cell, as a prolongation of independent unknowns.
 
 The displacement of the cell is u = X (ε - ε₀) + T q: affine modes X of the macro strain, and a
-fluctuation T q. T is a sparse matrix that repeats a master's value on its periodic images and
+fluctuation T q. T is a sparse matrix that repeats a master's value on its periodic images, say, and
 leaves one node at rest; another boundary condition is another T. Everything else (assembly,
 residual Tᵀf, stress Xᵀf, tangent) is the same for all of them and stays in the ordinary Lagrange
 space, so no multiplier, no modified DOLFINx space and no second assembly is needed.
+
+Periodic fluctuations, no fluctuation on the boundary (linear displacement) and ∫ w ⊗ n dS = 0
+(uniform traction) all meet the Hill-Mandel condition; the smaller the space of fluctuations, the
+stiffer the cell: traction ≤ periodic ≤ linear. Source: Miehe and Koch (2002), Arch. Appl. Mech.
+72, 300-317.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.linalg import qr
 from scipy.spatial import cKDTree
 
 from fesurrogate.errors import InputError
@@ -64,34 +70,76 @@ def periodic_prolongation(
     master: NDArray[np.int64],  # (nodes,)
     block_size: int,
 ) -> sp.csr_matrix:  # (nodes * bs, unknowns)
-    """Return T: one unknown block per master node but the first, which is held at rest."""
+    """Return T of equal fluctuations on opposite faces; the first node is held at rest."""
     kept, column = np.unique(master, return_inverse=True)
-    free = column > 0
-    rows = np.flatnonzero(free)[:, None] * block_size + np.arange(block_size)
-    columns = (column[free] - 1)[:, None] * block_size + np.arange(block_size)
-    shape = (len(master) * block_size, (len(kept) - 1) * block_size)
-    values = np.ones(rows.size)
-    return sp.csr_matrix((values, (rows.ravel(), columns.ravel())), shape=shape)
+    ones = (np.ones(len(master)), (np.arange(len(master)), column))
+    nodal = sp.csr_matrix(ones, shape=(len(master), len(kept)))
+    return _blocked(nodal[:, 1:], block_size)
+
+
+def linear_prolongation(
+    x: Array,  # (nodes, d)
+    origin: Array,  # (d,)
+    lattice: Array,  # (d, d), rows are the lattice vectors
+    block_size: int,
+    *,
+    tolerance: float = 1e-6,
+) -> sp.csr_matrix:  # (nodes * bs, unknowns)
+    """Return T of a boundary that follows the macro strain: no fluctuation on it."""
+    fractional = (x - origin) @ np.linalg.inv(lattice)
+    inside = ((fractional > tolerance) & (fractional < 1 - tolerance)).all(axis=1)
+    return _blocked(sp.identity(len(x), format="csr")[:, np.flatnonzero(inside)], block_size)
+
+
+def traction_prolongation(
+    normals: Array,  # (nodes, d), ∫ φ n dS over the boundary
+    block_size: int,
+) -> sp.csr_matrix:  # (nodes * bs, unknowns)
+    """Return T of uniform traction: ∫ w ⊗ n dS = 0, the least that the macro strain asks for.
+
+    Of each component, d nodes depend on the other boundary nodes (chosen by pivoting, for their
+    condition), and one more is held at rest.
+    """
+    nodes, d = normals.shape
+    boundary = np.flatnonzero(np.abs(normals).max(axis=1) > 1e-12 * np.abs(normals).max())
+    _, pivots = qr(normals[boundary].T, mode="r", pivoting=True)[:2]
+    dependent = boundary[pivots[:d]]
+    others = np.setdiff1d(boundary, dependent)
+    weights = -np.linalg.solve(normals[dependent].T, normals[others].T)  # (d, others)
+    nodal = sp.identity(nodes, format="lil")
+    nodal[dependent, dependent] = 0.0
+    nodal[np.ix_(dependent, others)] = weights
+    free = np.setdiff1d(np.arange(nodes), [*dependent, others[0]])
+    return _blocked(nodal.tocsr()[:, free], block_size)
+
+
+def _blocked(nodal: sp.csr_matrix, block_size: int) -> sp.csr_matrix:
+    """Return the prolongation of all components, each as the nodal one."""
+    return sp.kron(nodal, sp.identity(block_size), format="csr")
 
 
 def galerkin_map(
     indptr: NDArray,
     indices: NDArray,
-    prolongation: sp.csr_matrix,  # (n, q), at most one 1 per row
+    prolongation: sp.csr_matrix,  # (n, q)
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], sp.csr_matrix]:
     """Return the CSR pattern of TᵀKT and the sparse map from K's values to its values.
 
     A numeric triple product is then one sparse matrix-vector product over the stored values.
     """
     n, q = prolongation.shape
-    column = np.full(n, -1, dtype=np.int64)
-    rows = np.repeat(np.arange(n), np.diff(prolongation.indptr))
-    column[rows] = prolongation.indices
-    i = column[np.repeat(np.arange(n), np.diff(indptr))]
-    j = column[indices]
-    source = np.flatnonzero((i >= 0) & (j >= 0))
-    entries, target = np.unique(i[source] * q + j[source], return_inverse=True)
-    new_indptr = np.searchsorted(entries // q, np.arange(q + 1)).astype(np.int32)
-    values = (np.ones(source.size), (target, source))
+    T, starts = prolongation, prolongation.indptr
+    count = np.diff(starts)  # entries in a row of T
+    rows = np.repeat(np.arange(n), np.diff(indptr))
+    pairs = count[rows].astype(np.int64) * count[indices]  # of an entry of K
+    source = np.repeat(np.arange(len(indices)), pairs)
+    within = np.arange(len(source)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
+    right = count[indices][source]
+    left_entry = starts[rows[source]] + within // right
+    right_entry = starts[indices[source]] + within % right
+    keys = T.indices[left_entry].astype(np.int64) * q + T.indices[right_entry]
+    entries, target = np.unique(keys, return_inverse=True)
+    values = (T.data[left_entry] * T.data[right_entry], (target, source))
     mapping = sp.csr_matrix(values, shape=(len(entries), len(indices)))
+    new_indptr = np.searchsorted(entries // q, np.arange(q + 1)).astype(np.int32)
     return new_indptr, (entries % q).astype(np.int32), mapping

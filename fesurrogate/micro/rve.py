@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import final
+from typing import final, get_args
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material, Response
 from fesurrogate.micro.cell import Cell
-from fesurrogate.micro.condensation import CellProblem
+from fesurrogate.micro.condensation import Boundary, CellProblem
 from fesurrogate.micro.phases import Phase
 
 SUBSTEPS = (1, 2, 4, 8, 16)
@@ -21,7 +21,7 @@ SUBSTEPS = (1, 2, 4, 8, 16)
 
 @final
 class RVEMaterial(Material):
-    """Stress and consistent tangent of a periodic cell in equilibrium.
+    """Stress and consistent tangent of a cell in equilibrium.
 
     The hint of a point is its last fluctuation, so that Newton starts from there; a solve that
     fails is repeated from rest with the strain applied in 2, 4, 8, then 16 parts before the point
@@ -33,6 +33,8 @@ class RVEMaterial(Material):
         phases: Law of each phase by name.
         kinematics: Strain measure.
         degree: Polynomial degree of the displacement in the cell.
+        boundary: Condition on its boundary: ``periodic`` fluctuations, ``linear`` displacement or
+            uniform ``traction``.
         rtol: Residual of equilibrium, relative to the residual without fluctuation.
         prefix: Prefix of the PETSc options of the cell's SNES.
 
@@ -47,22 +49,33 @@ class RVEMaterial(Material):
         kinematics: Kinematics,
         *,
         degree: int = 2,
+        boundary: Boundary = "periodic",
         rtol: float = 1e-8,
         prefix: str = "micro_",
     ) -> None:
+        if boundary not in get_args(Boundary):
+            raise InputError(
+                f"boundary is {boundary!r}; expected one of {', '.join(get_args(Boundary))}"
+            )
         if degree < 1:
             raise InputError(f"degree is {degree}; expected 1 or more")
         self.kinematics = kinematics
         self.cell = cell
         self.problem = CellProblem(
-            cell, phases, kinematics, degree=degree, rtol=rtol, prefix=prefix
+            cell,
+            phases,
+            kinematics,
+            degree=degree,
+            boundary=boundary,
+            rtol=rtol,
+            prefix=prefix,
         )
         self.num_hint = self.problem.num_unknowns
         laws = {
             name: [phase.energy.__qualname__, dict(phase.constants)]
             for name, phase in sorted(phases.items())
         }
-        description = json.dumps([cell.fingerprint, laws, repr(kinematics), degree, rtol])
+        description = json.dumps([cell.fingerprint, laws, repr(kinematics), degree, boundary, rtol])
         self.fingerprint = hashlib.sha256(description.encode()).hexdigest()[:16]
 
     def respond(
