@@ -11,8 +11,8 @@
 # equilibrium. Direct FE² solves that cell at every point of every iteration. Here a network learns
 # it first, from a few hundred solved cells; then both solve the membrane, and are compared.
 #
-# `mpirun -n 2 python3 -m mpi4py demos/cook_membrane.py [--fresh]`. Geometry, constants and their sources are
-# in cook_membrane.toml beside this file; options of PETSc may follow.
+# `mpirun -n 2 python3 -m mpi4py demos/cook_membrane.py [--fresh]`. Geometry, constants and their
+# sources are in cook_membrane.toml beside this file; options of PETSc may follow.
 
 # %%
 import sys
