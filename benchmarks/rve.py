@@ -35,20 +35,13 @@ def main() -> None:
     ksp = problem._snes.ksp
     rhs, q = problem._restriction @ (problem.stiffness @ problem.modes), cold.hint[0]
 
-    def factorise() -> None:
-        problem._values[:] = problem._galerkin @ problem.stiffness.data
-        problem._matrix.stateIncrease()
-        problem._matrix.assemble()
-        ksp.setOperators(problem._matrix)
-        ksp.setUp()
-
     median = medians(
         {
             "solve": lambda: rve.evaluate(F, tangent=False),
             "solve with tangent": lambda: rve.evaluate(F),
             "residual": lambda: [problem.assemble(F[0], q) for _ in F],
-            "jacobian": lambda: [problem._assemble_stiffness() for _ in F],
-            "factorisation": lambda: [factorise() for _ in F],
+            "jacobian": lambda: [problem.assembly.assemble_stiffness() for _ in F],
+            "factorisation": lambda: [problem._refactorise() for _ in F],
             "columns": lambda: [problem._solve_columns(ksp, rhs) for _ in F],
             "column": lambda: [problem._solve_columns(ksp, rhs[:, :1]) for _ in F],
         }

@@ -104,7 +104,7 @@ def test_hill_mandel(degree: int) -> None:
     response = rve.evaluate(F_bar)
     problem = rve.problem
     problem.assemble(F_bar[0], response.hint[0])
-    u = problem.u
+    u = problem.assembly.u
     F = ufl.variable(ufl.Identity(2) + ufl.grad(u))
     work, mean = 0.0, np.zeros((2, 2))
     for name, dx in cell.measures(max(1, 2 * (degree - 1))).items():

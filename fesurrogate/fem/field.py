@@ -262,6 +262,15 @@ class MaterialField:
         if self.material.num_state:  # the same strain means another answer from the new state
             self._last_dt = np.nan
 
+    def start_increment(
+        self,
+        state: Array,  # (n, s)
+    ) -> None:
+        """Take a state as the accepted one, for points that take turns on one field."""
+        self.state = state
+        self._failures, self._last_dt = 0, np.nan
+        self._last_strain = np.full_like(self._last_strain, np.nan)
+
     def restore(self) -> None:
         """Forget the failed increment: the next update starts from the accepted state."""
         self._failures, self.hint = 0, self._accepted_hint

@@ -17,16 +17,18 @@ form is ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import numpy as np
 import scipy.sparse as sp
 import ufl
-from dolfinx import fem, la
+from dolfinx import fem
 from petsc4py import PETSc
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.material import Material
+from fesurrogate.micro.assembly import CellAssembly
 from fesurrogate.micro.cell import Cell
 from fesurrogate.micro.constraint import (
     affine_modes,
@@ -51,7 +53,7 @@ class CellProblem:
     def __init__(
         self,
         cell: Cell,
-        phases: Mapping[str, Phase],
+        phases: Mapping[str, Phase | Material],
         kinematics: Kinematics,
         *,
         degree: int,
@@ -72,42 +74,31 @@ class CellProblem:
                 f"{kinematics.gdim}"
             )
         self.kinematics, self.rtol, self.volume = kinematics, rtol, cell.volume
-        scalar = kinematics.measure == "gradient"
-        element = ("Lagrange", degree) if scalar else ("Lagrange", degree, (kinematics.gdim,))
-        V = fem.functionspace(cell.mesh, element)
-        self.u = fem.Function(V)
-        energy = _energy(cell, phases, self.u, kinematics, degree)
-        residual = ufl.derivative(energy, self.u)
-        self._energy_form = fem.form(energy)
-        self._residual_form = fem.form(residual)
-        self._tangent_form = fem.form(ufl.derivative(residual, self.u))
-
+        self.assembly = CellAssembly(cell, phases, kinematics, degree)
+        self.force, self.stiffness = self.assembly.force, self.assembly.stiffness  # f, K
+        V = self.assembly.u.function_space
         x = V.tabulate_dof_coordinates()[:, : kinematics.gdim]
         self.modes = affine_modes(kinematics, x)  # X
         self.prolongation = _prolongation(boundary, cell, V, x)  # T
         self._restriction = self.prolongation.T.tocsr()
         self.num_unknowns = self.prolongation.shape[1]
-        self.force: Array = np.zeros(len(self.modes))  # f
-        self._csr = fem.create_matrix(self._tangent_form, block_mode=la.BlockMode.expanded)
-        self.stiffness = sp.csr_matrix(  # K, sharing the memory that DOLFINx assembles into
-            (self._csr.data, self._csr.indices, self._csr.indptr), shape=(len(self.modes),) * 2
-        )
-        assert np.shares_memory(self.stiffness.data, self._csr.data)
         self._build_solver(prefix)
+        self.start_increment(self.assembly.initial_state(), 1.0)
         self.assemble(kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
         self.force_scale = float(np.linalg.norm(self.stiffness @ self.modes))
         """Nodal force of a unit strain."""
 
     def _build_solver(self, prefix: str) -> None:
         indptr, indices, self._galerkin = galerkin_map(
-            self._csr.indptr, self._csr.indices, self.prolongation
+            self.stiffness.indptr, self.stiffness.indices, self.prolongation
         )
         self._values = np.zeros(len(indices))
         size, comm = self.num_unknowns, PETSc.COMM_SELF
         self._matrix = PETSc.Mat().createAIJWithArrays(
             (size, size), (indptr, indices, self._values), comm=comm
         )
-        self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        symmetric = self.assembly.symmetric
+        self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
         self._solution = PETSc.Vec().createSeq(size, comm=comm)
         self._snes = snes = PETSc.SNES().create(comm)
         snes.setOptionsPrefix(prefix)
@@ -116,7 +107,8 @@ class CellProblem:
         snes.setType("newtonls")
         snes.setTolerances(rtol=0.0, stol=0.0, max_it=25)
         snes.ksp.setType("preonly")
-        snes.ksp.pc.setType("cholesky")  # LDLᵀ of a symmetric matrix that need not be definite
+        # LDLᵀ, if symmetric: the matrix need not be definite
+        snes.ksp.pc.setType("cholesky" if symmetric else "lu")
         snes.ksp.pc.setFactorSolverType("mumps")
         snes.setFromOptions()
 
@@ -130,19 +122,17 @@ class CellProblem:
         tangent: bool = False,
     ) -> None:
         """Assemble the force f, and K if asked for, at a macro strain and a fluctuation."""
-        self.u.x.array[:] = self.modes @ (strain - self.kinematics.rest) + self.prolongation @ q
-        self.force[:] = 0.0
-        fem.assemble_vector(self.force, self._residual_form)
+        self.assembly.u.x.array[:] = self._displacement(strain, q)
+        self.assembly.assemble_force()
         if tangent:
-            self._assemble_stiffness()
+            self.assembly.assemble_stiffness()
 
-    def _assemble_stiffness(self) -> None:
-        self._csr.data[:] = 0.0
-        fem.assemble_matrix(self._csr, self._tangent_form)
+    def _displacement(self, strain: Array, q: Array) -> Array:
+        return self.modes @ (strain - self.kinematics.rest) + self.prolongation @ q
 
-    def energy(self) -> float:
-        """Return the mean energy density at the last assembled displacement."""
-        return float(fem.assemble_scalar(self._energy_form)) / self.volume
+    def start_increment(self, state: Array, dt: float) -> None:
+        """Begin an increment of length dt from a state of the cell (num_state,)."""
+        self.assembly.start_increment(state, dt)
 
     def stress(self) -> Array:
         """Return the mean stress (m,) at the last assembled displacement."""
@@ -157,14 +147,14 @@ class CellProblem:
     def _jacobian(self, snes: PETSc.SNES, q: PETSc.Vec, J: PETSc.Mat, P: PETSc.Mat) -> None:
         # SNES asks for the Jacobian where it last accepted a residual; a line search may have
         # tried further points since, so the displacement is set anew.
-        self.u.x.array[:] = self._displacement(q.getArray(readonly=True))
-        self._assemble_stiffness()
-        self._values[:] = self._galerkin @ self._csr.data
-        J.stateIncrease()
-        J.assemble()
+        self.assembly.u.x.array[:] = self._displacement(self._strain, q.getArray(readonly=True))
+        self.assembly.assemble_stiffness()
+        self._update_matrix()
 
-    def _displacement(self, q: Array) -> Array:
-        return self.modes @ (self._strain - self.kinematics.rest) + self.prolongation @ q
+    def _update_matrix(self) -> None:
+        self._values[:] = self._galerkin @ self.stiffness.data
+        self._matrix.stateIncrease()
+        self._matrix.assemble()
 
     def tolerance(
         self,
@@ -187,6 +177,7 @@ class CellProblem:
     ) -> tuple[Array, int, bool]:
         """Return the fluctuation q in equilibrium, the Newton iterations, and whether it is one."""
         self._strain = strain
+        self.assembly.restart()
         atol = self.tolerance(strain)
         if not np.isfinite(atol):
             return guess, 0, False
@@ -208,26 +199,40 @@ class CellProblem:
         tolerance of the cell.
         """
         self.assemble(strain, q, tangent=True)
-        ksp = self._snes.ksp
         if self._snes.getIterationNumber() == 0:  # a warm start needed no factorisation
-            self._values[:] = self._galerkin @ self._csr.data
-            self._matrix.stateIncrease()
-            self._matrix.assemble()
-            ksp.setOperators(self._matrix)
-            ksp.setUp()
+            self._refactorise()
+        Y = self._condensed_modes()
+        stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
+        tangent: Array = np.asarray(Y.T @ (self.stiffness @ Y) / self.volume, dtype=np.float64)
+        return stress, tangent
+
+    def _refactorise(self) -> None:
+        self._update_matrix()
+        self._snes.ksp.setOperators(self._matrix)
+        self._snes.ksp.setUp()
+
+    def _condensed_modes(self) -> Array:  # (nodes * bs, m)
+        """Return Y, polished until what is left of TᵀKY does not matter.
+
+        In a symmetric cell the tangent errs by the square of it.
+        """
+        tolerance = 1e-7 if self.assembly.symmetric else 1e-12
+        ksp = self._snes.ksp
         ksp.pc.setReusePreconditioner(True)
         Y: Array = self.modes.copy()
         force = self._restriction @ (self.stiffness @ Y)
         scale = np.linalg.norm(force)
-        for _ in range(4):
-            if np.linalg.norm(force) <= 1e-7 * scale:  # the error of A is its square
+        for attempt in range(8):
+            if np.linalg.norm(force) <= tolerance * scale:
                 break
+            if attempt == 4:  # the last Newton step was too long for its factorisation to serve
+                ksp.pc.setReusePreconditioner(False)
+                self._refactorise()
+                ksp.pc.setReusePreconditioner(True)
             Y -= self.prolongation @ self._solve_columns(ksp, force)
             force = self._restriction @ (self.stiffness @ Y)
         ksp.pc.setReusePreconditioner(False)
-        stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
-        tangent: Array = np.asarray(Y.T @ (self.stiffness @ Y) / self.volume, dtype=np.float64)
-        return stress, tangent
+        return Y
 
     def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
         given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
@@ -256,22 +261,3 @@ def _prolongation(
         integrals = [v * n[k] * ufl.ds for k in range(x.shape[1])]
     vectors = [fem.assemble_vector(fem.form(integral)).array for integral in integrals]
     return traction_prolongation(np.stack(vectors, axis=1).reshape(len(x), -1), block_size)
-
-
-def _energy(
-    cell: Cell, phases: Mapping[str, Phase], u: fem.Function, kinematics: Kinematics, degree: int
-) -> Any:
-    gradient = ufl.grad(u)
-    strain = {
-        "finite": lambda: ufl.Identity(kinematics.gdim) + gradient,
-        "small": lambda: ufl.sym(gradient),
-        "gradient": lambda: gradient,
-    }[kinematics.measure]()
-    simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
-    quadrature_degree = max(1, 2 * (degree - 1)) if simplex else 2 * degree
-    total = 0
-    for name, dx in cell.measures(quadrature_degree).items():
-        phase = phases[name]
-        constants = {key: fem.Constant(cell.mesh, float(v)) for key, v in phase.constants.items()}
-        total += phase.energy(strain, **constants) * dx
-    return total

@@ -30,7 +30,7 @@ class RVEMaterial(Material):
 
     Args:
         cell: The cell; one serves all points of a rank.
-        phases: Law of each phase by name.
+        phases: Law of each phase by name: an energy, or any Material, with its history.
         kinematics: Strain measure.
         degree: Polynomial degree of the displacement in the cell.
         boundary: Condition on its boundary: ``periodic`` fluctuations, ``linear`` displacement or
@@ -45,7 +45,7 @@ class RVEMaterial(Material):
     def __init__(
         self,
         cell: Cell,
-        phases: Mapping[str, Phase],
+        phases: Mapping[str, Phase | Material],
         kinematics: Kinematics,
         *,
         degree: int = 2,
@@ -71,17 +71,19 @@ class RVEMaterial(Material):
             prefix=prefix,
         )
         self.num_hint = self.problem.num_unknowns
-        laws = {
-            name: [phase.energy.__qualname__, dict(phase.constants)]
-            for name, phase in sorted(phases.items())
-        }
+        self.num_state = self.problem.assembly.num_state
+        laws = {name: _description(phase) for name, phase in sorted(phases.items())}
         description = json.dumps([cell.fingerprint, laws, repr(kinematics), degree, boundary, rtol])
         self.fingerprint = hashlib.sha256(description.encode()).hexdigest()[:16]
+
+    def initial_state(self, n: int) -> Array:
+        """Return the state (n, s) of n virgin cells: the states of all points of each."""
+        return np.tile(self.problem.assembly.initial_state(), (n, 1))
 
     def respond(
         self,
         strain: Array,  # (n, m)
-        state: Array,  # (n, 0)
+        state: Array,  # (n, s)
         dt: float,
         *,
         parameters: Array,
@@ -93,11 +95,12 @@ class RVEMaterial(Material):
         n, m = strain.shape
         stress = np.full((n, m), np.nan)
         tangents = np.full((n, m, m), np.nan) if tangent else None
-        new_hint = np.zeros((n, self.num_hint))
+        new_state, new_hint = state.copy(), np.zeros((n, self.num_hint))
         ok = np.zeros(n, dtype=bool)
         energy = np.full(n, np.nan)
         iterations = np.zeros(n, dtype=np.int64)
         for i in np.flatnonzero(self.kinematics.admissible(strain)):
+            self.problem.start_increment(state[i], dt)
             q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i])
             if not ok[i]:
                 continue
@@ -107,13 +110,14 @@ class RVEMaterial(Material):
             else:
                 self.problem.assemble(strain[i], q)
                 stress[i] = self.problem.stress()
-            energy[i] = self.problem.energy()
+            new_state[i] = self.problem.assembly.state()
+            energy[i] = self.problem.assembly.energy()
         report = {
             "energy": energy,
             "micro_iterations": iterations,
             "rve_solves": np.ones(n, dtype=np.int64),
         }
-        return Response(stress, tangents, state, new_hint, ok, None, report)
+        return Response(stress, tangents, new_state, new_hint, ok, None, report)
 
     def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
         q, total, ok = self.problem.equilibrate(strain, guess)
@@ -128,3 +132,14 @@ class RVEMaterial(Material):
                 if not ok:
                     break
         return q, total, ok
+
+
+def _description(phase: Phase | Material) -> list:
+    """Return what a phase's answers depend on, as JSON can say it."""
+    if isinstance(phase, Material):
+        facts = {
+            name: value.tolist() if isinstance(value, np.ndarray) else repr(value)
+            for name, value in sorted(vars(phase).items())
+        }
+        return [type(phase).__qualname__, facts]
+    return [phase.energy.__qualname__, dict(phase.constants)]
