@@ -140,7 +140,7 @@ class Material(ABC):
         """Take note of an accepted increment: strain (n, m) and its response. Collective."""
 
     def snapshot(self) -> dict[str, NDArray]:
-        """Return what :meth:`accept` changes, for checkpoints."""
+        """Return what :meth:`accept` changes, for checkpoints; empty if it changes nothing."""
         return {}
 
     def restore(self, arrays: Mapping[str, NDArray]) -> None:  # noqa: B027

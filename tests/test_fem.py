@@ -38,7 +38,12 @@ def facets_at(domain: mesh.Mesh, x: float) -> np.ndarray:
 
 
 def stretched(
-    material: Material, comm: MPI.Comm, *, n: int = 4, degree: int = 2
+    material: Material,
+    comm: MPI.Comm,
+    *,
+    n: int = 4,
+    degree: int = 2,
+    options: dict | None = None,
 ) -> tuple[MacroProblem, Callable[[float], None], np.ndarray]:
     """A plate held at the left whose right edge is moved by (0.4, 0.3) times the load."""
     domain = plate(comm, n)
@@ -55,7 +60,7 @@ def stretched(
     def apply_load(time: float) -> None:
         moved.value[:] = [0.4 * time, 0.3 * time]
 
-    return MacroProblem(u, [field], bcs=bcs), apply_load, right
+    return MacroProblem(u, [field], bcs=bcs, options=options), apply_load, right
 
 
 def composite() -> RVEMaterial:
@@ -239,7 +244,8 @@ def test_a_step_that_cannot_be_cut_further_ends_with_the_accepted_state() -> Non
 
 def test_a_hopeless_step_does_not_call_the_material_forty_times() -> None:
     material = Brittle()
-    problem, apply_load, _ = stretched(material, MPI.COMM_SELF, degree=1)
+    backtracking = {"snes_linesearch_type": "bt"}
+    problem, apply_load, _ = stretched(material, MPI.COMM_SELF, degree=1, options=backtracking)
     apply_load(100.0)
     assert not problem.solve().converged
     assert material.calls <= PATIENCE + 1
@@ -266,3 +272,118 @@ def test_shapes_that_do_not_match_are_refused_at_once() -> None:
     scalar = ufl.TestFunction(fem.functionspace(domain, ("Lagrange", 1)))
     with pytest.raises(InputError, match="pass unknown="):
         field.residual(scalar)
+
+
+@pytest.mark.mpi
+def test_a_failure_on_one_rank_is_seen_on_all() -> None:
+    comm = MPI.COMM_WORLD
+    domain = plate(comm, 6)
+    u = fem.Function(fem.functionspace(domain, ("Lagrange", 1, (2,))))
+    u.interpolate(lambda x: np.stack([np.where(x[0] > 1.9, -5.0, 0.0) * x[0], 0 * x[0]]))
+    field = MaterialField(NeoHookean(2, shear_modulus=MU, lame=LAM), strain_of(u, FINITE), degree=2)
+    failed = field.update()
+    assert failed > 0 and comm.allgather(failed) == [failed] * comm.size
+    assert np.isnan(field.stress.x.array).all()  # a script need not ask
+
+
+@pytest.mark.parametrize("new_state", [True, False])
+def test_the_same_strain_is_evaluated_anew_once_the_state_has_moved(new_state: bool) -> None:
+    """Held at a strain, a Kelvin-Voigt solid feels no rate after the first increment."""
+    domain = plate(MPI.COMM_SELF, 1)
+    u = fem.Function(fem.functionspace(domain, ("Lagrange", 1, (2,))))
+    u.interpolate(lambda x: np.stack([0.1 * x[0], 0 * x[0]]))
+    field = MaterialField(KelvinVoigt(), strain_of(u, KelvinVoigt.kinematics), degree=2)
+    field.update(0.5)
+    strain, first = field.current_strain(), field.response.stress.copy()
+    if new_state:
+        field.accept()
+    field.update(0.5)
+    rate_free = strain @ field.material.law.stiffness.T
+    expected = rate_free if new_state else first
+    np.testing.assert_allclose(field.response.stress, expected, atol=1e-12)
+    assert np.abs(first - rate_free).max() > 0.01
+    field.update(0.25)  # another increment from the same state
+    np.testing.assert_allclose(
+        field.response.stress, rate_free if new_state else 2 * first - rate_free, atol=1e-12
+    )
+
+
+class KelvinVoigt(Material):
+    """A spring beside a dashpot, as in docs/adding_a_material.md."""
+
+    kinematics = Kinematics(2, "small")
+    num_state = 3
+
+    def __init__(self) -> None:
+        self.law = Linear(
+            self.kinematics, isotropic_stiffness(self.kinematics, young=1.0, poisson=0.3)
+        )
+
+    def respond(self, strain, state, dt, **options) -> Response:
+        answer = self.law.evaluate(strain)
+        stress = answer.stress + 0.5 * (strain - state) / dt
+        tangent = answer.tangent + 0.5 / dt * np.eye(3)
+        return Response(stress, tangent, strain.copy(), answer.hint, answer.ok)
+
+
+def test_parameters_that_change_are_seen_at_the_same_strain() -> None:
+    class Scaled(Material):
+        kinematics = Kinematics(2, "small")
+        parameter_names = ("modulus",)
+
+        def respond(self, strain, state, dt, *, parameters, hint, **options) -> Response:
+            tangent = parameters[:, :, None] * np.eye(3)
+            ok = np.ones(len(strain), dtype=bool)
+            return Response(parameters * strain, tangent, state, hint, ok)
+
+    domain = plate(MPI.COMM_SELF, 1)
+    u = fem.Function(fem.functionspace(domain, ("Lagrange", 1, (2,))))
+    u.interpolate(lambda x: np.stack([0.1 * x[0], 0 * x[0]]))
+    modulus = fem.Constant(domain, 1.0)
+    field = MaterialField(
+        Scaled(), strain_of(u, Scaled.kinematics), degree=2, parameters=ufl.as_vector([modulus])
+    )
+    field.update()
+    soft = field.response.stress.copy()
+    modulus.value = 5.0
+    field.update()
+    np.testing.assert_allclose(field.response.stress, 5.0 * soft)
+
+
+def test_the_state_that_is_accepted_belongs_to_the_displacement() -> None:
+    """What was evaluated last need not be the iterate that SNES ends on."""
+    law = NeoHookean(2, shear_modulus=MU, lame=LAM)
+    problem, apply_load, _ = stretched(law, MPI.COMM_SELF)
+    field = problem.fields[0]
+
+    def meddle(snes, iteration, norm) -> None:
+        kept = problem.u.x.array.copy()
+        problem.u.x.array[:] *= 0.5
+        field.update()
+        problem.u.x.array[:] = kept
+
+    problem.snes.setMonitor(meddle)
+    apply_load(1.0)
+    assert problem.solve().converged
+    np.testing.assert_array_equal(field._last_strain, field.current_strain())
+
+
+@pytest.mark.mpi
+def test_a_load_beyond_all_numbers_ends_with_a_message() -> None:
+    problem, apply_load, _ = stretched(Brittle(), MPI.COMM_WORLD, degree=1)
+
+    def overload(time: float) -> None:
+        problem.u.x.array[:] = np.nan if time > 0 else 0.0
+
+    with pytest.raises(ConvergenceError, match="residual"):
+        run_increments(problem, overload, [1.0], max_cuts=1)
+
+
+def test_petsc_options_that_cannot_be_are_refused() -> None:
+    law = NeoHookean(2, shear_modulus=MU, lame=LAM)
+    for options in ({"ksp_type": "nonsense"}, {"snes_max_it": "abc"}):
+        with pytest.raises(InputError, match="PETSc refuses an option with the prefix 'macro_'"):
+            stretched(law, MPI.COMM_SELF, options=options)
+    problem, apply_load, _ = stretched(law, MPI.COMM_SELF)  # and nothing of them is left
+    apply_load(0.1)
+    assert problem.solve().converged

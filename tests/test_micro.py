@@ -257,3 +257,14 @@ def test_stiffnesses_are_ordered(gdim: int) -> None:
 def test_unknown_boundary_condition_is_refused() -> None:
     with pytest.raises(InputError, match="boundary is 'free'; expected one of periodic"):
         laminate_rve(2, boundary="free")
+
+
+def test_stress_errs_by_the_square_of_what_equilibrium_lacks() -> None:
+    loose, exact = laminate_rve(2, rtol=1e-2), laminate_rve(2, rtol=1e-12)
+    F = strains(exact.kinematics, 6)
+    got, expected = loose.evaluate(F), exact.evaluate(F)
+    simple = loose.evaluate(F, tangent=False).stress
+    scale = np.abs(expected.stress).max()
+    plain_error = np.abs(simple - expected.stress).max() / scale
+    assert plain_error > 1e-7  # it did stop early
+    assert np.abs(got.stress - expected.stress).max() / scale < plain_error**1.5

@@ -119,6 +119,7 @@ class MaterialField:
         self.tally = Tally()
         self.response: Response | None = None
         self._last_strain: Array = np.full((self.num_points, m), np.nan)
+        self._last_parameters: Array = np.zeros((self.num_points, p))
         self._last_dt = np.nan
         self._failures = 0
 
@@ -206,8 +207,12 @@ class MaterialField:
         """
         comm = self.mesh.comm
         strain = self.current_strain()
-        same_increment = dt == self._last_dt or self.material.num_state == 0
-        known = same_increment and np.array_equal(strain, self._last_strain)
+        parameters = self._current_parameters()
+        known = (
+            (dt == self._last_dt or self.material.num_state == 0 and not np.isnan(self._last_dt))
+            and np.array_equal(strain, self._last_strain)
+            and np.array_equal(parameters, self._last_parameters)
+        )
         if comm.allreduce(known, op=MPI.LAND):
             return 0
         if self._failures >= PATIENCE:
@@ -215,7 +220,7 @@ class MaterialField:
             return comm.allreduce(self.num_points)
         begin = time.perf_counter()
         response = self.material.evaluate(
-            strain, self.state, dt, parameters=self._current_parameters(), hint=self.hint
+            strain, self.state, dt, parameters=parameters, hint=self.hint
         )
         self.tally.seconds += time.perf_counter() - begin
         self._count(response)
@@ -227,14 +232,14 @@ class MaterialField:
         self._failures = 0
         assert response.tangent is not None
         self.response, self.hint = response, response.hint
-        self._last_strain, self._last_dt = strain, dt
+        self._last_strain, self._last_dt, self._last_parameters = strain, dt, parameters
         self._fill(self.stress, response.stress)
         self._fill(self.tangent, response.tangent)
         return 0
 
-    def _current_parameters(self) -> Array | None:
+    def _current_parameters(self) -> Array:  # (n, p)
         if self._parameters is None:
-            return None
+            return np.zeros((self.num_points, 0))
         size = len(self.material.parameter_names)
         return evaluate_expression(self._parameters, self.mesh, self.cells, size)
 
@@ -259,8 +264,8 @@ class MaterialField:
         assert self.response is not None, "accept() before any update()"
         self.state, self._accepted_hint = self.response.state, self.hint
         self.material.accept(self._last_strain, self.response)
-        if self.material.num_state:  # the same strain means another answer from the new state
-            self._last_dt = np.nan
+        if self.material.num_state or self.material.snapshot():
+            self._last_dt = np.nan  # the same strain means another answer from now on
 
     def start_increment(
         self,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from petsc4py import PETSc
 
 from fesurrogate.fem.field import MaterialField
+from fesurrogate.fem.petsc_options import set_from_options
 from fesurrogate.kinematics import Array
 
 DEFAULT_OPTIONS: Mapping[str, Any] = {
@@ -70,6 +71,9 @@ class MacroProblem:
         options: PETSc options without prefix, over :data:`DEFAULT_OPTIONS`; what the user gave on
             the command line wins over both.
 
+    Raises:
+        InputError: PETSc refuses an option.
+
     Note:
         Construction and every method are collective.
     """
@@ -109,13 +113,7 @@ class MacroProblem:
         snes.setFunction(self._residual, self._work.x.petsc_vec)
         snes.setJacobian(self._jacobian, self.matrix)
         snes.setMonitor(lambda _, iteration, norm: self._norms.append(norm))
-        database = PETSc.Options()
-        ours = [key for key in options if not database.hasName(prefix + key)]
-        for key in ours:
-            database[prefix + key] = options[key]
-        snes.setFromOptions()
-        for key in ours:
-            database.delValue(prefix + key)
+        set_from_options(snes, options)
         return snes
 
     # -- callbacks of SNES ----------------------------------------------------------------

@@ -68,10 +68,12 @@ def run_increments(
                 problem.restore()
                 if cuts == max_cuts:
                     apply_load(time)
+                    norms = result.residual_norms
+                    residual = f"{norms[-1]:.3g}" if norms else "not finite"
                     raise ConvergenceError(
                         f"no convergence at time {end:.6g} after {max_cuts} cuts of the step "
-                        f"(PETSc reason {result.reason}, residual "
-                        f"{result.residual_norms[-1]:.3g}); use more increments or a smaller load"
+                        f"(PETSc reason {result.reason}, residual {residual}); "
+                        "use more increments or a smaller load"
                     )
                 cuts, dt = cuts + 1, dt / 2
                 logger.info("increment to %.6g failed; step cut to %.3g", end, dt)

@@ -26,6 +26,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from fesurrogate.errors import InputError
+from fesurrogate.fem.petsc_options import set_from_options
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material
 from fesurrogate.micro.assembly import CellAssembly
@@ -110,7 +111,7 @@ class CellProblem:
         # LDLᵀ, if symmetric: the matrix need not be definite
         snes.ksp.pc.setType("cholesky" if symmetric else "lu")
         snes.ksp.pc.setFactorSolverType("mumps")
-        snes.setFromOptions()
+        set_from_options(snes)
 
     # -- assembly -------------------------------------------------------------------------
 

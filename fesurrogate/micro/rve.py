@@ -99,7 +99,8 @@ class RVEMaterial(Material):
         ok = np.zeros(n, dtype=bool)
         energy = np.full(n, np.nan)
         iterations = np.zeros(n, dtype=np.int64)
-        for i in np.flatnonzero(self.kinematics.admissible(strain)):
+        admissible = self.kinematics.admissible(strain)
+        for i in np.flatnonzero(admissible):
             self.problem.start_increment(state[i], dt)
             q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i])
             if not ok[i]:
@@ -115,7 +116,7 @@ class RVEMaterial(Material):
         report = {
             "energy": energy,
             "micro_iterations": iterations,
-            "rve_solves": np.ones(n, dtype=np.int64),
+            "rve_solves": admissible.astype(np.int64),
         }
         return Response(stress, tangents, new_state, new_hint, ok, None, report)
 
