@@ -14,6 +14,8 @@
 # Compare: `diff demos/plain_script.py demos/embed_in_script.py`.
 
 # %%
+from pathlib import Path
+
 import numpy as np
 import ufl
 from dolfinx import fem, la, mesh
@@ -40,7 +42,7 @@ bc = fem.dirichletbc(np.zeros(2), fem.locate_dofs_topological(V, 1, left), V)
 ds = ufl.Measure("ds", subdomain_data=mesh.meshtags(domain, 1, np.sort(right), 1))
 traction = fem.Constant(domain, (0.0, 0.5))
 
-field = load_field("demos/cook_membrane.toml", u, degree=4)
+field = load_field(Path(__file__).with_name("cook_membrane.toml"), u, degree=4)
 internal = field.residual(v)
 tangent = field.jacobian(du, v)
 
@@ -91,5 +93,6 @@ snes.solve(None, x)
 assert snes.getConvergedReason() > 0, f"SNES ended with reason {snes.getConvergedReason()}"
 work = comm.allreduce(fem.assemble_scalar(fem.form(ufl.inner(traction, u) * ds(1))))
 if comm.rank == 0:
-    print(f"{snes.getIterationNumber()} Newton iterations, work of the load {work:.10g} N mm/mm")
+    print(f"{Path(__file__).name}: {snes.getIterationNumber()} Newton iterations")
+    print(f"work of the load {work:.10g} N mm/mm")
 assert 0.0 < work < np.inf

@@ -10,6 +10,8 @@
 # It knows nothing of fesurrogate; embed_in_script.py is the same script with five lines changed.
 
 # %%
+from pathlib import Path
+
 import numpy as np
 import ufl
 from dolfinx import fem, la, mesh
@@ -87,5 +89,6 @@ snes.solve(None, x)
 assert snes.getConvergedReason() > 0, f"SNES ended with reason {snes.getConvergedReason()}"
 work = comm.allreduce(fem.assemble_scalar(fem.form(ufl.inner(traction, u) * ds(1))))
 if comm.rank == 0:
-    print(f"{snes.getIterationNumber()} Newton iterations, work of the load {work:.10g} N mm/mm")
+    print(f"{Path(__file__).name}: {snes.getIterationNumber()} Newton iterations")
+    print(f"work of the load {work:.10g} N mm/mm")
 assert 0.0 < work < np.inf

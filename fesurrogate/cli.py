@@ -1,8 +1,8 @@
 """The command line: ``fesurrogate run | generate | train | doctor``.
 
-Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge. Options
-of PETSc, one dash and a word, are handed to PETSc before DOLFINx is imported and win over what the
-TOML and the code set. Messages are printed once, by rank 0.
+Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 130
+interrupted. Options of PETSc, one dash and a word, are handed to PETSc before DOLFINx is imported
+and win over what the TOML and the code set. Messages are printed once, by rank 0.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,9 +24,12 @@ import typer
 from fesurrogate.config import Settings, read_config
 from fesurrogate.errors import InputError, MissingPackageError
 
-CONVERGED, BAD_INPUT, NOT_CONVERGED = 0, 2, 3
+CONVERGED, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
 Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
+Results = Annotated[
+    Path | None, typer.Option("--output", help="Folder of results.json [default: FOLDER/KIND].")
+]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help='Allow kind = "module:factory" to run your code.')
 ]
@@ -76,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code, text = _dispatch(ours, comm)
     except InputError as error:
         code, text = BAD_INPUT, f"error: {error}"
-    except KeyboardInterrupt:
-        code, text = 130, "interrupted"
-    except Exception:
+    except (Exception, KeyboardInterrupt) as error:
+        if _interrupted(error):
+            _leave(comm)
         traceback.print_exc()
         sys.stderr.flush()
         if comm is not None and comm.size > 1:
@@ -89,6 +94,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if comm is not None:
         comm.Barrier()  # the message is out before mpirun learns of the exit code
     sys.exit(code)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Return whether the error is, or was caused by, a Ctrl-C; PETSc wraps it in errors."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | click.Abort):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _leave(comm: Any) -> NoReturn:
+    """End all ranks after a Ctrl-C: the others may wait for this one, or know nothing of it."""
+    if comm is not None and comm.rank > 0:
+        time.sleep(0.5)  # where all were interrupted, rank 0 says so and ends the others
+    print("interrupted", file=sys.stderr, flush=True)
+    if comm is not None and comm.size > 1:
+        comm.Abort(INTERRUPTED)
+    sys.exit(INTERRUPTED)
 
 
 def _world(petsc: list[str]) -> Any:
@@ -118,17 +142,20 @@ def _dispatch(arguments: list[str], comm: Any) -> tuple[int, str]:
 def run(
     context: typer.Context,
     config: Config,
-    output: Output = None,
+    output: Results = None,
     allow_code: AllowCode = False,
     verbose: Verbose = False,
 ) -> tuple[int, str]:
     """Solve the problem of a TOML; write results.json, fields and pictures."""
     comm = _needed(context.obj, "run")
     _log(comm, verbose)
-    settings = _settings(config, output, comm)
+    settings = _settings(config, comm)
+    if output is not None:
+        settings = replace(settings, run_output=output.absolute())
     from fesurrogate.run import run
 
-    outcome = run(settings, comm, settings.folder, allow_code=allow_code, progress=True)
+    with _about(config):
+        outcome = run(settings, comm, settings.run_folder, allow_code=allow_code, progress=True)
     results = outcome.results
     lines = [f"{name}: {value}" for name, value in _summary(settings, results).items()]
     if results.converged:
@@ -148,10 +175,11 @@ def generate(
     """Generate the dataset of [generate], unless it is there."""
     comm = _needed(context.obj, "generate")
     _log(comm, verbose)
-    settings = _settings(config, output, comm)
+    settings = _moved(_settings(config, comm), output)
     from fesurrogate.build.surrogate import ensure_dataset
 
-    made = ensure_dataset(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
+    with _about(config):
+        made = ensure_dataset(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
     verb, dataset = "reused" if made.reused else "wrote", made.dataset
     return CONVERGED, f"{verb} {made.path}: {len(dataset)} paths, {dataset.failed} failed points"
 
@@ -167,10 +195,11 @@ def train(
     """Train the model of [train] on the dataset of `generate`, unless it is there."""
     comm = context.obj
     _log(comm, verbose)
-    settings = _settings(config, output, comm)
+    settings = _moved(_settings(config, comm), output)
     from fesurrogate.build.surrogate import ensure_model
 
-    made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
+    with _about(config):
+        made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
     return CONVERGED, f"{'reused' if made.reused else 'wrote'} {made.path}: {made.summary}"
 
 
@@ -182,13 +211,28 @@ def doctor() -> tuple[int, str]:
     return int(examine() or 0), ""
 
 
-def _settings(config: Path, output: Path | None, comm: Any) -> Settings:
+def _settings(config: Path, comm: Any) -> Settings:
     from fesurrogate.build.ranks import together
 
-    settings = together(comm, lambda: read_config(config))
+    return together(comm, lambda: read_config(config))
+
+
+def _moved(settings: Settings, output: Path | None) -> Settings:
+    """Return the settings with another folder for the dataset and the model."""
     if output is None:
         return settings
     return replace(settings, output=replace(settings.output, folder=output.absolute()))
+
+
+@contextmanager
+def _about(config: Path) -> Iterator[None]:
+    """Put the TOML before the message of any InputError."""
+    try:
+        yield
+    except MissingPackageError:
+        raise
+    except InputError as error:
+        raise InputError(f"{config}: {error}") from error
 
 
 def _needed(comm: Any, command: str) -> Any:
@@ -210,7 +254,9 @@ def _summary(settings: Settings, results: Any) -> dict[str, str]:
     """Return what is worth a line on the screen."""
 
     def vector(values: Sequence[float]) -> str:
-        return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+        noise = 1e-10 * max(map(abs, values), default=0.0)  # no -8.5e-14 beside a force of 64
+        shown = (0.0 if abs(value) <= noise else value for value in values)
+        return "(" + ", ".join(f"{value:.6g}" for value in shown) + ")"
 
     seconds = ", ".join(f"{name} {spent:.2f}" for name, spent in results.seconds.items())
     return {
@@ -220,5 +266,5 @@ def _summary(settings: Settings, results: Any) -> dict[str, str]:
         **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
         **{f"probe {name}": vector(value) for name, value in results.probes.items()},
         "seconds": seconds,
-        "results": str(settings.folder / "results.json"),
+        "results": str(settings.run_folder / "results.json"),
     }

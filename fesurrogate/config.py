@@ -8,7 +8,7 @@ documented in docs/config.md. A class here is a table there; what is required ha
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,45 +16,63 @@ from fesurrogate.config_file import nearest, read_table
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 
-KINDS = ("rve", "network", "neo_hookean", "linear", "linearised_rve")
+KINDS = ("rve", "network", "neo_hookean", "linear", "j2_plasticity", "linearised_rve")
 """Values of ``kind`` besides the user's own ``module:factory``."""
 
 PHASE_CONSTANTS = {
     "neo_hookean": ("shear_modulus", "lame"),
     "linear_elastic": ("young", "poisson"),
     "conductor": ("conductivity",),
+    "j2_plasticity": ("young", "poisson", "yield_stress"),
 }
-"""Constants of each kind of phase."""
+"""Constants that each kind of phase needs."""
+
+PHASE_OPTIONS = {"j2_plasticity": ("hardening", "saturation", "rate")}
+"""Constants that a kind of phase takes besides."""
+
+LARGEST_DEGREE = 8
+DEGREES = f"a whole number from 1 to {LARGEST_DEGREE}"
+SEEDS = "a whole number from 0 to 2**63 - 1"
 
 Schedule = tuple[tuple[float, float], ...]
 """(time, factor) pairs; linear in between, constant outside."""
+
+
+def _check(name: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise InputError(f"{name} is {value}; expected {expected}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseSettings:
     """``[material.rve.phases.NAME]``: the law of one phase of the cell."""
 
-    kind: Literal["neo_hookean", "linear_elastic", "conductor"]
+    kind: Literal["neo_hookean", "linear_elastic", "conductor", "j2_plasticity"]
     shear_modulus: float | None = None
     lame: float | None = None
     young: float | None = None
     poisson: float | None = None
     conductivity: float | None = None
+    yield_stress: float | None = None
+    hardening: float | None = None
+    saturation: float | None = None
+    rate: float | None = None
 
     def __post_init__(self) -> None:
-        every = [name for names in PHASE_CONSTANTS.values() for name in names]
-        given = {name for name in every if getattr(self, name) is not None}
-        needed = PHASE_CONSTANTS[self.kind]
-        if given != set(needed):
+        given = set(self.constants)
+        needed, options = PHASE_CONSTANTS[self.kind], PHASE_OPTIONS.get(self.kind, ())
+        if not set(needed) <= given <= {*needed, *options}:
+            besides = f", and {', '.join(options)} where wanted" if options else ""
             raise InputError(
-                f"kind {self.kind!r} takes {' and '.join(needed)}; "
+                f"kind {self.kind!r} takes {' and '.join(needed)}{besides}; "
                 f"given: {', '.join(sorted(given)) or 'none'}"
             )
 
     @property
     def constants(self) -> dict[str, float]:
-        """The constants of this kind by name."""
-        return {name: getattr(self, name) for name in PHASE_CONSTANTS[self.kind]}
+        """The constants that were given, by name."""
+        names = [f.name for f in fields(self) if f.name != "kind"]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +84,10 @@ class RVESettings:
     degree: int = 2
     boundary: Literal["periodic", "linear", "traction"] = "periodic"
     rtol: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
+        _check("rtol", self.rtol, 0 < self.rtol < 1, "a number in (0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +103,18 @@ class NeoHookeanSettings:
 
     shear_modulus: float
     lame: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class J2PlasticitySettings:
+    """``[material.j2_plasticity]``: the closed-form law, linear and Voce hardening."""
+
+    young: float
+    poisson: float
+    yield_stress: float
+    hardening: float = 0.0
+    saturation: float = 0.0
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +147,7 @@ class MaterialSettings:
     network: NetworkSettings | None = None
     neo_hookean: NeoHookeanSettings | None = None
     linear: LinearSettings | None = None
+    j2_plasticity: J2PlasticitySettings | None = None
     factory: dict[str, Any] | None = None  # handed to the user's factory as it is
 
     def __post_init__(self) -> None:
@@ -168,11 +203,9 @@ class MacroSettings:
     quadrature_degree: int = 2
 
     def __post_init__(self) -> None:
-        if self.degree < 1 or self.quadrature_degree < 0:
-            raise InputError(
-                f"degree is {self.degree}, quadrature_degree is {self.quadrature_degree}; "
-                "expected degree >= 1 and quadrature_degree >= 0"
-            )
+        _check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
+        order = self.quadrature_degree
+        _check("quadrature_degree", order, 0 <= order <= 30, "a whole number from 0 to 30")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +326,11 @@ class GenerateSettings:
     seed: int = 0
     tangents: bool = True
 
+    def __post_init__(self) -> None:
+        _check("samples", self.samples, self.samples >= 1, "at least 1")
+        _check("stretch", self.stretch, self.stretch > 0, "a number > 0")
+        _check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
@@ -304,6 +342,14 @@ class TrainSettings:
     tangent_weight: float = 1.0  # weight of the tangent's loss beside the stress's
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        widths = bool(self.hidden) and min(self.hidden) >= 1
+        _check("hidden", list(self.hidden), widths, "at least one width, each at least 1")
+        _check("validation", self.validation, 0 < self.validation < 1, "a fraction in (0, 1)")
+        _check("iterations", self.iterations, self.iterations >= 1, "at least 1")
+        _check("tangent_weight", self.tangent_weight, self.tangent_weight >= 0, "a number >= 0")
+        _check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -311,6 +357,7 @@ class Settings:
 
     Attributes:
         source: The TOML itself, where there is one; no key.
+        run_output: ``--output`` of ``run``, in place of the folder of the kind; no key.
     """
 
     kinematics: Kinematics
@@ -330,6 +377,7 @@ class Settings:
     generate: GenerateSettings = GenerateSettings()
     train: TrainSettings = TrainSettings()
     source: Path | None = field(default=None, metadata={"key": False})
+    run_output: Path | None = field(default=None, metadata={"key": False})
 
     @property
     def folder(self) -> Path:
@@ -339,14 +387,35 @@ class Settings:
         return Path.cwd() / "output" / (self.source.stem if self.source else "run")
 
     @property
+    def run_folder(self) -> Path:
+        """Where ``run`` writes: its ``--output``, else a folder named by the kind of Material.
+
+        Runs that differ by the one word ``kind`` keep their results side by side.
+        """
+        if self.run_output is not None:
+            return self.run_output
+        kind = "regions" if self.material is None else self.material.kind
+        return self.folder / kind.replace(":", ".")
+
+    @property
     def dataset(self) -> Path:
         """Where ``generate`` writes its dataset and ``train`` reads it."""
         return self.folder / "dataset.h5"
 
     @property
     def model(self) -> Path:
-        """Where ``train`` writes its model, and where ``kind = "network"`` looks by default."""
+        """Where ``train`` writes its model."""
         return self.folder / "model.safetensors"
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """Where ``kind = "network"`` looks by default; the first that exists is taken.
+
+        The first is that of ``train --output`` with the folder that ``run --output`` names.
+        """
+        if self.run_output is None:
+            return (self.model,)
+        return (self.run_output / self.model.name, self.model)
 
 
 def read_config(path: str | Path) -> Settings:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from fesurrogate.errors import InputError, MissingPackageError
 
 T = TypeVar("T")
+TOO_DEEP = "tables or arrays are nested too deeply; docs/config.md shows the tables there are"
 
 
 def read_table(path: Path, kind: type[T]) -> T:
@@ -37,14 +38,18 @@ def read_table(path: Path, kind: type[T]) -> T:
         raise InputError(f"cannot read {path}: {error.strerror}; give the path of a TOML") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}") from None
-    mistakes = list(_mistakes(kind, table, ()))
-    if not mistakes:
-        prepared = _with_absolute_paths(kind, table, path.resolve().parent)
-        text = json.dumps(prepared, default=str)  # strict JSON takes lists for tuples, no "1" for 1
-        try:
+    except RecursionError:
+        raise InputError(f"{path}: {TOO_DEEP}") from None
+    try:
+        mistakes = list(_mistakes(kind, table, ()))
+        if not mistakes:
+            prepared = _with_absolute_paths(kind, table, path.resolve().parent)
+            text = json.dumps(prepared, default=str)  # strict JSON takes lists for tuples, no "1"
             return pydantic.TypeAdapter(kind).validate_json(text, strict=True)
-        except pydantic.ValidationError as error:
-            mistakes = list(_explained(error.errors(include_url=False), prepared))
+    except pydantic.ValidationError as error:
+        mistakes = list(_explained(error.errors(include_url=False), prepared))
+    except RecursionError:
+        mistakes = [TOO_DEEP]
     raise InputError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
 
 

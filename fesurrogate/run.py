@@ -10,7 +10,9 @@ import numpy as np
 import ufl
 from mpi4py import MPI
 
+from fesurrogate.build.places import check_files
 from fesurrogate.build.problem import MacroModel, build_problem
+from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
 from fesurrogate.errors import ConvergenceError
 from fesurrogate.fem.output import FieldWriter, write_json
@@ -19,6 +21,9 @@ from fesurrogate.fem.values import cell_average
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import HistoryEntry, Results, versions
+
+FILES = ("results.json", "fields.xdmf", "fields.h5", "stress.png")
+"""What a run may write."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,9 @@ def run(
         InputError: On all ranks, with the same message, before anything is solved.
     """
     begin = time.perf_counter()
+    if output is not None:
+        files = [output / name for name in FILES]
+        together(comm, lambda: check_files(files) if comm.rank == 0 else None)
     model = build_problem(settings, comm, allow_code=allow_code)
     watch = {"setup": time.perf_counter() - begin, "output": 0.0}
     record = _Recorder(model, output, watch)

@@ -153,7 +153,7 @@ def test_petsc_options_are_split_off(typed: str, ours: str, petsc: str) -> None:
 @pytest.mark.mpi
 def test_run_writes_results_and_meets_equilibrium(folder: Path) -> None:
     assert ends("run", write(folder)) == 0
-    results = json.loads((folder / "output" / "results.json").read_text())
+    results = json.loads((folder / "output" / "neo_hookean" / "results.json").read_text())
     assert results["converged"] and results["increments"] == 2
     assert results["ranks"] == WORLD.size
     # the reaction balances 4 on an edge of length 16
@@ -162,7 +162,7 @@ def test_run_writes_results_and_meets_equilibrium(folder: Path) -> None:
     assert [entry["time"] for entry in results["history"]] == [0.5, 1.0]
     assert results["rve_solves"] == 0
     assert results["evaluations"] >= results["points"] * results["newton_iterations"]
-    assert (folder / "output" / "fields.xdmf").is_file()
+    assert (folder / "output" / "neo_hookean" / "fields.xdmf").is_file()
     one = run(read_config(folder / "case.toml"), MPI.COMM_SELF).results
     np.testing.assert_allclose(results["probes"]["tip"], one.probes["tip"], rtol=1e-8)
 
@@ -320,7 +320,7 @@ def test_no_convergence_is_a_result_and_exit_code_3(folder: Path) -> None:
         ("[output]", "[solver.macro]\nsnes_max_it = 3\n[output]"),
     )  # fmt: skip
     assert ends("run", path) == 3
-    results = json.loads((folder / "output" / "results.json").read_text())
+    results = json.loads((folder / "output" / "neo_hookean" / "results.json").read_text())
     assert not results["converged"] and "no convergence" in results["message"]
     assert results["increments"] == len(results["history"]) < 100
 

@@ -13,10 +13,10 @@ def code_lines(path: Path) -> set[str]:
     return {line for line in lines if line and not line.startswith("#")}
 
 
-def printed(script: Path) -> list[float]:
+def printed(script: Path, cwd: Path) -> list[float]:
     done = subprocess.run(
         [sys.executable, script],
-        cwd=DEMOS.parent, capture_output=True, text=True, timeout=300, check=False,
+        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", done.stdout)]
@@ -33,8 +33,10 @@ def test_embedding_changes_five_lines() -> None:
 def test_embedded_law_gives_what_the_plain_script_gives(tmp_path: Path) -> None:
     script = tmp_path / "embed.py"
     text = (DEMOS / "embed_in_script.py").read_text()
+    assert "__file__" in text
+    text = text.replace("__file__", repr(str(DEMOS / "embed_in_script.py")))
     assert "degree=4)" in text
     script.write_text(text.replace("degree=4)", 'degree=4, kind="neo_hookean")'))
-    plain, embedded = printed(DEMOS / "plain_script.py"), printed(script)
+    plain, embedded = printed(DEMOS / "plain_script.py", tmp_path), printed(script, tmp_path)
     assert plain[0] == embedded[0]  # Newton iterations
     assert abs(plain[1] - embedded[1]) < 2e-10 * plain[1]  # work of the load, to the last digit

@@ -6,9 +6,11 @@ import hashlib
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,13 @@ from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.material import Material
 
-MEASURES = {"neo_hookean": "finite", "linear_elastic": "small", "conductor": "gradient"}
-"""The measure that each kind of phase is an energy of."""
+MEASURES = {
+    "neo_hookean": "finite",
+    "linear_elastic": "small",
+    "conductor": "gradient",
+    "j2_plasticity": "small",
+}
+"""The measure of each kind of phase."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Context:
     """What the tables of a Material mean something in."""
 
     kinematics: Kinematics
-    model: Path  # where kind "network" looks where nothing is said
+    models: Sequence[Path]  # where kind "network" looks where nothing is said
     folder: Path | None = None  # of the TOML, where a user's own module is looked for first
     allow_code: bool = False
     micro_options: Mapping[str, Any] | None = None
@@ -109,7 +116,7 @@ def identify_material(
     """
     context = Context(
         settings.kinematics,
-        settings.model,
+        settings.models,
         settings.source.parent if settings.source else None,
         allow_code,
         settings.solver.micro,
@@ -158,7 +165,7 @@ def naming(where: str) -> Iterator[None]:
 def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     assert table.rve is not None
     material = _solved_cell(table.rve, context)
-    return material, material.fingerprint
+    return material, [material.fingerprint, _micro_options(context)]
 
 
 def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -168,10 +175,22 @@ def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material
     cell, rest = _solved_cell(table.rve, context), context.kinematics.rest
     response = cell.evaluate(rest[None])
     assert response.ok.all() and response.tangent is not None
-    return Linear(context.kinematics, response.tangent[0]), cell.fingerprint
+    return Linear(context.kinematics, response.tangent[0]), [
+        cell.fingerprint,
+        _micro_options(context),
+    ]
+
+
+def _micro_options(context: Context) -> dict[str, str]:
+    """Return the PETSc options of the cell, of the TOML and typed: its answers depend on them."""
+    from petsc4py import PETSc
+
+    typed = PETSc.Options("micro_").getAll()  # type: ignore[attr-defined]
+    return {key: str(value) for key, value in {**(context.micro_options or {}), **typed}.items()}
 
 
 def _solved_cell(table: RVESettings, context: Context) -> Any:
+    from fesurrogate.laws import J2Plasticity
     from fesurrogate.micro import (
         Phase,
         RVEMaterial,
@@ -181,10 +200,11 @@ def _solved_cell(table: RVESettings, context: Context) -> Any:
         read_cell,
     )
 
-    makers: dict[str, Callable[..., Phase]] = {
+    makers: dict[str, Callable[..., Phase | Material]] = {
         "neo_hookean": neo_hookean,
         "linear_elastic": linear_elastic,
         "conductor": conductor,
+        "j2_plasticity": partial(J2Plasticity, context.kinematics.gdim),
     }
     phases = {}
     for name, phase in table.phases.items():
@@ -192,7 +212,7 @@ def _solved_cell(table: RVESettings, context: Context) -> Any:
         with naming(f"phases.{name}"):
             if measure != context.kinematics.measure:
                 raise InputError(
-                    f"kind {phase.kind!r} is an energy of measure {measure!r}, but "
+                    f"kind {phase.kind!r} is of measure {measure!r}, but "
                     f"kinematics.measure is {context.kinematics.measure!r}"
                 )
             phases[name] = makers[phase.kind](**phase.constants)
@@ -211,11 +231,13 @@ def _solved_cell(table: RVESettings, context: Context) -> Any:
 def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     from fesurrogate.surrogate import load_network_material
 
-    path = (table.network.model if table.network else None) or context.model
-    if not path.is_file():
+    given = table.network.model if table.network else None
+    places = context.models if given is None else (given,)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
         raise InputError(
-            f"there is no model {path}; make it with: fesurrogate generate CONFIG, then "
-            "fesurrogate train CONFIG"
+            f"there is no model {' nor '.join(map(str, places))}; make it with: "
+            "fesurrogate generate CONFIG, then fesurrogate train CONFIG"
         )
     material = load_network_material(path, context.kinematics)
     return material, hashlib.sha256(path.read_bytes()).hexdigest()
@@ -232,6 +254,19 @@ def _neo_hookean(table: MaterialSettings, context: Context) -> tuple[Material, A
         )
     constants = asdict(table.neo_hookean)
     return NeoHookean(context.kinematics.gdim, **constants), constants
+
+
+def _j2_plasticity(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
+    from fesurrogate.laws import J2Plasticity
+
+    assert table.j2_plasticity is not None
+    if context.kinematics.measure != "small":
+        raise InputError(
+            f"needs kinematics.measure 'small', not {context.kinematics.measure!r}; change the "
+            "measure, or take kind 'neo_hookean'"
+        )
+    constants = asdict(table.j2_plasticity)
+    return J2Plasticity(context.kinematics.gdim, **constants), constants
 
 
 def _linear(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -261,18 +296,31 @@ def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, 
             f"kind is {table.kind!r}, which runs code of yours; allow it with --allow-code"
         )
     module, _, name = table.kind.partition(":")
-    folders = [str(folder) for folder in (context.folder, Path.cwd()) if folder is not None]
+    places = [str(folder) for folder in (context.folder, Path.cwd()) if folder is not None]
+    folders = list(dict.fromkeys(places))
     before = list(sys.path)
     sys.path[:0] = folders
     try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        code = importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{module}.".startswith(f"{missing}."):
+            raise InputError(
+                f"kind is {table.kind!r}: {error}; looked for {module}.py in "
+                f"{', '.join(folders)} and among the installed packages"
+            ) from error
         raise InputError(
-            f"kind is {table.kind!r}: {error}; looked for {module}.py in {', '.join(folders)} and "
-            "among the installed packages"
+            f"kind is {table.kind!r}: importing {module} raised {type(error).__name__}: "
+            f"{_first_line(error)}, at {_place(error)}; mend the module"
         ) from error
     finally:
         sys.path[:] = before
+    factory = getattr(code, name, None)
+    if not callable(factory):
+        raise InputError(
+            f"kind is {table.kind!r}: there is no function {name} in {code.__file__}; it has "
+            f"{', '.join(key for key in vars(code) if not key.startswith('_')) or 'no names'}"
+        )
     constants = table.factory or {}
     material = factory(context.kinematics, constants)
     if not isinstance(material, Material):
@@ -282,13 +330,28 @@ def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, 
             f"{table.kind} returned a Material under {material.kinematics}; expected "
             f"{context.kinematics}"
         )
-    return material, constants
+    source = Path(code.__file__).read_bytes() if code.__file__ else b""
+    return material, [constants, hashlib.sha256(source).hexdigest()]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(getattr(error, "msg", None) or error).splitlines() or [""])[0]
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line that an error of a user's module is about."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if "importlib" not in frame.filename][1:] or frames
+    return f"{theirs[0].filename}, line {theirs[0].lineno}"
 
 
 MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material, Any]]] = {
     "rve": _rve,
     "network": _network,
     "neo_hookean": _neo_hookean,
+    "j2_plasticity": _j2_plasticity,
     "linear": _linear,
     "linearised_rve": _linearised_rve,
 }

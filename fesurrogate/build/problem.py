@@ -197,7 +197,7 @@ def _completed(table: MaterialSettings, base: MaterialSettings | None) -> Materi
     """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
     if base is None:
         return table
-    names = ("rve", "network", "neo_hookean", "linear", "factory")
+    names = ("rve", "network", "neo_hookean", "linear", "j2_plasticity", "factory")
     merged = {name: getattr(table, name) or getattr(base, name) for name in names}
     return MaterialSettings(kind=table.kind, **merged)
 

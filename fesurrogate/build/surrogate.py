@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fesurrogate.build.materials import identify_material
+from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
 from fesurrogate.data.dataset import FORMAT, Dataset
@@ -82,6 +83,8 @@ def ensure_dataset(
     if all([found is not None] if comm is None else comm.allgather(found is not None)):
         assert found is not None
         return EnsuredDataset(found, path, True)
+    first = comm is None or comm.rank == 0
+    together(comm, lambda: check_files([path]) if first else None)
     strains = stretches(settings.kinematics, wanted.samples, wanted.stretch, seed=wanted.seed)
     meta = {
         "request": request,
@@ -91,7 +94,6 @@ def ensure_dataset(
     dataset = generate(
         source.material, strains, comm, tangents=wanted.tangents, progress=progress, meta=meta
     )
-    first = comm is None or comm.rank == 0
     together(comm, lambda: dataset.save(path) if first else None)
     return EnsuredDataset(dataset, path, False)
 
@@ -149,6 +151,7 @@ def _train(
         else:
             if card.get("request") == request:
                 return card, True
+    check_files([path])
     fitted = fit(dataset, settings.train, progress=progress)
     facts = {
         "request": request,

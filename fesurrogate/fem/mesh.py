@@ -5,6 +5,7 @@ Lengths are in the unit of the file or of the arguments; nothing is converted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ from mpi4py import MPI
 
 from fesurrogate.errors import InputError
 from fesurrogate.fem.mesh_file import MeshArrays, load_mesh_file
+
+LARGEST_COUNT = 2**31 - 1
+"""Of cells: DOLFINx counts entities of a rank in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +273,10 @@ def _check_box(
         )
     if any(int(n) != n or n < 1 for n in cells):
         raise InputError(f"cells = {list(cells)}: expected {dim} whole numbers of at least 1")
+    if math.prod(cells) > LARGEST_COUNT:
+        raise InputError(
+            f"cells = {list(cells)}: expected at most {LARGEST_COUNT} cells in all; take fewer"
+        )
     if cell not in allowed:
         raise InputError(f"cell = {cell!r}: expected one of {', '.join(allowed)}")
 

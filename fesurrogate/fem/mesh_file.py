@@ -106,6 +106,8 @@ def _read(path: Path) -> Any:
     import meshio
 
     if not path.is_file():
+        if path.is_dir():
+            raise InputError(f"mesh {path} is a folder: give the path of a file in it")
         raise InputError(f"no mesh file {path}: check the path, or make it with its generator")
     said = io.StringIO()
     try:

@@ -6,6 +6,7 @@ more than a look, open what :mod:`fesurrogate.fem.output` writes in ParaView.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,7 @@ def plot_deformed(
         figure = _figure(_aspect([cells]) * 4.2 + 1.7, 5.0)
         axes = figure.add_subplot()
         drawn = _draw(axes, cells, Normalize(cells.values.min(), cells.values.max()))
-        _label(axes, title, length_unit)
+        _label(axes, _wrapped(title, figure.get_figwidth() - 1.7), length_unit)
         figure.colorbar(drawn, ax=axes, label=label, shrink=0.85)
         _save(figure, path)
 
@@ -333,6 +334,11 @@ def _label(axes: Any, title: str, length_unit: str) -> None:
     axes.set(xlabel=f"$x${unit}", ylabel=f"$y${unit}", title=title)
     axes.set_aspect("equal")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _wrapped(title: str, width: float) -> str:
+    """Return a title in lines that fit over axes of a width in inches, at 12 points."""
+    return textwrap.fill(title, max(14, int(width / 0.095)))
 
 
 def _save(figure: Figure, path: str | Path) -> None:
