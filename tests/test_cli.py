@@ -254,6 +254,16 @@ BAD = {
     "measure": (
         ('measure = "finite"', 'measure = "small"'),
         ["material.rve.phases.left", "finite"]),
+    "too many cells": (
+        ("cells = [3, 2]", f"cells = [{10**20}, 2]"), ["mesh", str(10**20), "at most"]),
+    "more cells than 32 bits": (
+        ("cells = [3, 2]", "cells = [3000000000, 3000000000]"), ["mesh", "3000000000", "at most"]),
+    "mesh is a folder": (
+        ('generator = "cook_membrane"\ncells = [3, 2]', 'file = "."'), ["mesh", "is a folder"]),
+    "output is a file": (
+        ('folder = "output"', 'folder = "cell.msh"'), ["cell.msh is a file", "--output"]),
+    "output cannot be written": (
+        ('folder = "output"', 'folder = "/proc/x"'), ["cannot write /proc/x", "--output"]),
     "no material": (('[material]\nkind = "rve"', "[material]"), ["material.kind", "missing"]),
 }  # fmt: skip
 
@@ -269,9 +279,135 @@ def test_bad_input_ends_with_code_2_and_one_message(
     assert ends("run", write(folder, kind("rve"), change)) == 2
     said = WORLD.bcast(capfd.readouterr().err)
     assert said.count("error:") == 1 and len(said.splitlines()) == 1
-    for part in parts:
+    for part in ["case.toml", *parts]:
         assert part in said
     assert not (folder / "output").exists()
+
+
+@pytest.mark.mpi
+def test_a_folder_in_place_of_a_file_is_found_before_the_work(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the work was begun")
+
+    path = write(folder, ("[generate]", '[generate]\nsource = "neo_hookean"'))
+    output = folder / "output"
+    for command, name, work in (
+        ("generate", "dataset.h5", "fesurrogate.data.generate.generate"),
+        ("train", "model.safetensors", "fesurrogate.train.fit"),
+        ("run", "neo_hookean/results.json", "fesurrogate.run.build_problem"),
+    ):
+        if WORLD.rank == 0:
+            (output / name).mkdir(parents=True)
+        WORLD.Barrier()
+        with monkeypatch.context() as patch:
+            patch.setattr(work, never)
+            assert ends(command, path) == 2
+        said = WORLD.bcast(capfd.readouterr().err)
+        assert said.count("error:") == 1 and len(said.splitlines()) == 1
+        assert name in said and "is a folder" in said
+        if WORLD.rank == 0:
+            (output / name).rmdir()
+        WORLD.Barrier()
+        assert ends(command, path) == 0
+        capfd.readouterr()
+
+
+@pytest.mark.mpi
+def test_results_of_a_kind_and_of_the_output_option_have_their_places(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`run` never writes to [output] folder itself: a summary of several runs may lie there."""
+    network, law = write(folder, kind("network")), write(folder, name="law.toml")
+    there = folder / "there"
+    assert ends("run", network, "--output", there) == 2
+    said = WORLD.bcast(capfd.readouterr().err)
+    for place in (folder / "output", there):
+        assert str(place / "model.safetensors") in said
+    settings = read_config(network)
+    ensure_model(settings, ensure_dataset(settings, WORLD).dataset, comm=WORLD)
+    for arguments, place in (
+        ((network,), folder / "output" / "network"),
+        ((network, "--output", there), there),
+        ((law, "--output", there / "law"), there / "law"),
+    ):
+        assert ends("run", *arguments) == 0
+        assert (place / "results.json").is_file()
+        said = WORLD.bcast(capfd.readouterr().out)
+        assert said.splitlines()[-1] == f"results: {place / 'results.json'}"
+        assert "reaction left: (0, -64" in said  # no -8.5e-14
+    assert not (folder / "output" / "results.json").exists()
+    # a model that `train --output` put there is taken before the TOML's
+    if WORLD.rank == 0:
+        (there / "model.safetensors").write_bytes(b"no model")
+    WORLD.Barrier()
+    assert ends("run", network, "--output", there) == 2
+    assert str(there / "model.safetensors") in WORLD.bcast(capfd.readouterr().err)
+
+
+MODULES = {
+    "syntax": ("def make(:\n", ["SyntaxError", "line 1"]),
+    "error": ("import math\nx = 1 / 0\n", ["ZeroDivisionError", "line 2"]),
+    "exit": ("import sys\nsys.exit(7)\n", ["SystemExit", "line 2"]),
+    "import": ("import no_such_package\n", ["no_such_package", "line 1"]),
+    "name": ("def mike():\n    pass\n", ["no function make", "mike"]),
+}
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("case", MODULES)
+def test_a_broken_module_is_named_with_its_line(
+    folder: Path, case: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text, parts = MODULES[case]
+    name = f"broken_by_{case}_here"
+    if WORLD.rank == 0:
+        (folder / f"{name}.py").write_text(text)
+    path = write(folder, kind(f"{name}:make"))
+    try:
+        assert ends("run", path, "--allow-code") == 2
+    finally:
+        sys.modules.pop(name, None)
+    said = WORLD.bcast(capfd.readouterr().err)
+    assert said.count("error:") == 1 and len(said.splitlines()) == 1
+    for part in [f"{name}.py", *parts]:
+        assert part in said
+
+
+@pytest.mark.mpi
+def test_a_module_is_looked_for_once_a_folder(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert ends("run", write(folder, kind("nowhere:make")), "--allow-code") == 2
+    assert WORLD.bcast(capfd.readouterr().err).count(f"in {folder} and") == 1
+    monkeypatch.undo()
+
+
+@serial
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_an_interrupt_ends_all_ranks_with_130(folder: Path, ranks: int) -> None:
+    """One rank is interrupted inside a solve while the others wait for it."""
+    (folder / "slow_law.py").write_text(
+        "import os, signal, time\n"
+        "from mpi4py import MPI\n"
+        "from fesurrogate import Material\n"
+        "class Slow(Material):\n"
+        "    def __init__(self, kinematics):\n"
+        "        self.kinematics = kinematics\n"
+        "    def respond(self, strain, state, dt, **options):\n"
+        "        if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            time.sleep(60)\n"
+        "        MPI.COMM_WORLD.Barrier()\n"
+        "def make(kinematics, table):\n"
+        "    return Slow(kinematics)\n"
+    )
+    done = mpirun(ranks, "run", write(folder, kind("slow_law:make")), "--allow-code")
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines().count("interrupted") == 1
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.mpi

@@ -85,6 +85,24 @@ def test_values_defaults_and_paths(tmp_path: Path) -> None:
         ("[[dirichlet]]", "[dirichlet]", ["dirichlet", "array"]),
         ("[solver.macro]", "[steps]\nincrements = 0\n[solver.macro]", ["steps", "at least 1"]),
         ('title = "A membrane"', 'source = "x"', ["unknown key 'source'"]),
+        ('title = "A membrane"', 'run_output = "x"', ["unknown key 'run_output'"]),
+        ("[[probe]]", "[generate]\nseed = -1\n[[probe]]", ["generate: seed is -1", "from 0"]),
+        ("[[probe]]", "[generate]\nsamples = 0\n[[probe]]", ["generate: samples is 0"]),
+        ("[[probe]]", "[generate]\nstretch = 0\n[[probe]]", ["generate: stretch is 0", "> 0"]),
+        ("[[probe]]", "[train]\niterations = 0\n[[probe]]", ["train: iterations is 0"]),
+        ("[[probe]]", "[train]\nvalidation = 1\n[[probe]]", ["train: validation is 1", "(0, 1)"]),
+        ("[[probe]]", "[train]\nhidden = []\n[[probe]]", ["train: hidden is []", "one width"]),
+        ("[[probe]]", "[train]\nhidden = [3, 0]\n[[probe]]", ["train: hidden is [3, 0]"]),
+        ("[[probe]]", "[train]\nseed = -1\n[[probe]]", ["train: seed is -1"]),
+        ("[[probe]]", "[train]\ntangent_weight = -1\n[[probe]]", ["train: tangent_weight is -1"]),
+        ("[[probe]]", "[macro]\ndegree = 9\n[[probe]]", ["macro: degree is 9", "1 to 8"]),
+        (
+            "[[probe]]",
+            "[macro]\nquadrature_degree = 31\n[[probe]]",
+            ["macro: quadrature_degree is 31", "0 to 30"],
+        ),
+        ('mesh = "../', 'rtol = 0\nmesh = "../', ["material.rve: rtol is 0", "(0, 1)"]),
+        ('mesh = "../', 'degree = 0\nmesh = "../', ["material.rve: degree is 0", "1 to 8"]),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
@@ -95,6 +113,12 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, parts: list[str]
     for part in ["case.toml", *parts]:
         assert part in message
     assert "\n" not in message
+
+
+def test_what_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    for text in (f"title = {'[' * 3000}{']' * 3000}", f"[{'.'.join(['material'] * 3000)}]"):
+        with pytest.raises(InputError, match=r"case\.toml: .*nested too deeply"):
+            read(tmp_path, text + "\n")
 
 
 def test_several_mistakes_come_at_once_and_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -116,6 +140,20 @@ def test_cook_membrane_swaps_by_one_word() -> None:
     for kind in ("rve", "network", "neo_hookean", "linearised_rve"):
         swapped = dataclasses.replace(settings.material, kind=kind)
         assert kind == "network" or getattr(swapped, swapped.table) is not None
+
+
+def test_runs_of_each_kind_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD + f'[output]\nfolder = "{tmp_path}/out"\n')
+    out = tmp_path / "out"
+    assert settings.material is not None
+    mine = dataclasses.replace(settings.material, kind="law.mine:make")
+    assert settings.run_folder == out / "rve"
+    assert dataclasses.replace(settings, material=mine).run_folder == out / "law.mine.make"
+    assert dataclasses.replace(settings, material=None).run_folder == out / "regions"
+    moved = dataclasses.replace(settings, run_output=tmp_path / "there")
+    assert moved.run_folder == tmp_path / "there"
+    assert moved.dataset == settings.dataset and moved.model == settings.model
+    assert moved.models == (tmp_path / "there" / "model.safetensors", settings.model)
 
 
 def test_schedules_interpolate_and_hold() -> None:
