@@ -1,6 +1,7 @@
 """Closed-form Materials."""
 
+from fesurrogate.laws.j2 import J2Plasticity
 from fesurrogate.laws.linear import Linear, isotropic_stiffness
 from fesurrogate.laws.neo_hookean import NeoHookean
 
-__all__ = ["Linear", "NeoHookean", "isotropic_stiffness"]
+__all__ = ["J2Plasticity", "Linear", "NeoHookean", "isotropic_stiffness"]
