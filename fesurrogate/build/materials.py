@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fesurrogate.build.ranks import first_rank_first
+from fesurrogate.build.ranks import first_rank_first, threads_per_rank
 from fesurrogate.config import MaterialSettings, RVESettings, Settings, read_config
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
@@ -55,6 +55,7 @@ class Context:
     folder: Path | None = None  # of the TOML, where a user's own module is looked for first
     allow_code: bool = False
     micro_options: Mapping[str, Any] | None = None
+    threads: int = 1  # a rank
 
 
 def load_material(
@@ -120,6 +121,7 @@ def identify_material(
         settings.source.parent if settings.source else None,
         allow_code,
         settings.solver.micro,
+        threads_per_rank(comm),
     )
     chosen = getattr(table, table.table)
     if chosen is None and table.kind != "network" and ":" not in table.kind:
@@ -229,6 +231,8 @@ def _solved_cell(table: RVESettings, context: Context) -> Any:
 
 
 def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
+    import torch
+
     from fesurrogate.surrogate import load_network_material
 
     given = table.network.model if table.network else None
@@ -239,7 +243,8 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
             f"there is no model {' nor '.join(map(str, places))}; make it with: "
             "fesurrogate generate CONFIG, then fesurrogate train CONFIG"
         )
-    material = load_network_material(path, context.kinematics)
+    threads = min(context.threads, torch.get_num_threads())
+    material = load_network_material(path, context.kinematics, threads=threads)
     return material, hashlib.sha256(path.read_bytes()).hexdigest()
 
 

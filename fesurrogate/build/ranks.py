@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fesurrogate.errors import InputError
 
 T = TypeVar("T")
+
+
+def threads_per_rank(comm: Any) -> int:
+    """Return how many threads a rank may use, so that ranks × threads do not exceed the cores.
+
+    Collective.
+
+    Args:
+        comm: An mpi4py communicator; None works alone.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if comm is None:
+        return cores
+    from mpi4py import MPI
+
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    ranks = node.size
+    node.Free()
+    return max(1, cores // ranks)
 
 
 def together(comm: Any, action: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fesurrogate.build.materials import identify_material
 from fesurrogate.build.places import check_files
-from fesurrogate.build.ranks import together
+from fesurrogate.build.ranks import threads_per_rank, together
 from fesurrogate.config import Settings
 from fesurrogate.data.dataset import FORMAT, Dataset
 from fesurrogate.errors import InputError
@@ -122,9 +122,14 @@ def ensure_model(
         InputError: On all ranks: there is no dataset, or one that cannot be learned from.
     """
 
+    threads = threads_per_rank(comm)  # the ranks that wait are not idle
+
     def work() -> tuple[dict[str, Any], bool] | None:
         if comm is not None and comm.rank > 0:
             return None
+        import torch
+
+        torch.set_num_threads(min(threads, torch.get_num_threads()))
         data = dataset or Dataset.load(settings.dataset, settings.kinematics)
         return _train(settings, data, fresh=fresh, progress=progress)
 
