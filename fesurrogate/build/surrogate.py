@@ -121,7 +121,6 @@ def ensure_model(
     Raises:
         InputError: On all ranks: there is no dataset, or one that cannot be learned from.
     """
-
     threads = threads_per_rank(comm)  # the ranks that wait are not idle
 
     def work() -> tuple[dict[str, Any], bool] | None:
