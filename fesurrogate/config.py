@@ -8,162 +8,19 @@ documented in docs/config.md. A class here is a table there; what is required ha
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fesurrogate.config_file import nearest, read_table
+from fesurrogate.config_file import read_table
+from fesurrogate.config_material import DEGREES, LARGEST_DEGREE, MaterialSettings, check
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 
-KINDS = ("rve", "network", "neo_hookean", "linear", "j2_plasticity", "linearised_rve")
-"""Values of ``kind`` besides the user's own ``module:factory``."""
-
-PHASE_CONSTANTS = {
-    "neo_hookean": ("shear_modulus", "lame"),
-    "linear_elastic": ("young", "poisson"),
-    "conductor": ("conductivity",),
-    "j2_plasticity": ("young", "poisson", "yield_stress"),
-}
-"""Constants that each kind of phase needs."""
-
-PHASE_OPTIONS = {"j2_plasticity": ("hardening", "saturation", "rate")}
-"""Constants that a kind of phase takes besides."""
-
-LARGEST_DEGREE = 8
-DEGREES = f"a whole number from 1 to {LARGEST_DEGREE}"
 SEEDS = "a whole number from 0 to 2**63 - 1"
 
 Schedule = tuple[tuple[float, float], ...]
 """(time, factor) pairs; linear in between, constant outside."""
-
-
-def _check(name: str, value: object, holds: bool, expected: str) -> None:
-    if not holds:
-        raise InputError(f"{name} is {value}; expected {expected}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhaseSettings:
-    """``[material.rve.phases.NAME]``: the law of one phase of the cell."""
-
-    kind: Literal["neo_hookean", "linear_elastic", "conductor", "j2_plasticity"]
-    shear_modulus: float | None = None
-    lame: float | None = None
-    young: float | None = None
-    poisson: float | None = None
-    conductivity: float | None = None
-    yield_stress: float | None = None
-    hardening: float | None = None
-    saturation: float | None = None
-    rate: float | None = None
-
-    def __post_init__(self) -> None:
-        given = set(self.constants)
-        needed, options = PHASE_CONSTANTS[self.kind], PHASE_OPTIONS.get(self.kind, ())
-        if not set(needed) <= given <= {*needed, *options}:
-            besides = f", and {', '.join(options)} where wanted" if options else ""
-            raise InputError(
-                f"kind {self.kind!r} takes {' and '.join(needed)}{besides}; "
-                f"given: {', '.join(sorted(given)) or 'none'}"
-            )
-
-    @property
-    def constants(self) -> dict[str, float]:
-        """The constants that were given, by name."""
-        names = [f.name for f in fields(self) if f.name != "kind"]
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RVESettings:
-    """``[material.rve]``: a cell that is solved at every point."""
-
-    mesh: Path
-    phases: dict[str, PhaseSettings]
-    degree: int = 2
-    boundary: Literal["periodic", "linear", "traction"] = "periodic"
-    rtol: float = 1e-8
-
-    def __post_init__(self) -> None:
-        _check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
-        _check("rtol", self.rtol, 0 < self.rtol < 1, "a number in (0, 1)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """``[material.network]``: a trained model."""
-
-    model: Path | None = None  # what `fesurrogate train` writes if None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NeoHookeanSettings:
-    """``[material.neo_hookean]``: the closed-form law."""
-
-    shear_modulus: float
-    lame: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class J2PlasticitySettings:
-    """``[material.j2_plasticity]``: the closed-form law, linear and Voce hardening."""
-
-    young: float
-    poisson: float
-    yield_stress: float
-    hardening: float = 0.0
-    saturation: float = 0.0
-    rate: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinearSettings:
-    """``[material.linear]``: isotropic elasticity, or conduction under a gradient."""
-
-    young: float | None = None
-    poisson: float | None = None
-    conductivity: float | None = None
-
-    def __post_init__(self) -> None:
-        elastic = self.young is not None and self.poisson is not None
-        neither = self.young is None and self.poisson is None
-        if not (elastic and self.conductivity is None) and not (
-            neither and self.conductivity is not None
-        ):
-            raise InputError("expected young and poisson, or conductivity alone")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaterialSettings:
-    """``[material]`` or ``[regions.NAME]``: one ``kind``, and a table for each kind there is.
-
-    Tables of kinds that are not chosen are validated and otherwise ignored, so that changing
-    ``kind`` needs no other change.
-    """
-
-    kind: str
-    rve: RVESettings | None = None
-    network: NetworkSettings | None = None
-    neo_hookean: NeoHookeanSettings | None = None
-    linear: LinearSettings | None = None
-    j2_plasticity: J2PlasticitySettings | None = None
-    factory: dict[str, Any] | None = None  # handed to the user's factory as it is
-
-    def __post_init__(self) -> None:
-        module, colon, factory = self.kind.partition(":")
-        if self.kind not in KINDS and not (module and colon and factory.isidentifier()):
-            raise InputError(
-                f"kind is {self.kind!r}; expected one of {', '.join(KINDS)}, or module:factory for "
-                f"a law of your own{nearest(self.kind, KINDS)}"
-            )
-
-    @property
-    def table(self) -> str:
-        """Name of the sub-table that the chosen kind reads."""
-        if ":" in self.kind:
-            return "factory"
-        return "rve" if self.kind == "linearised_rve" else self.kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +60,9 @@ class MacroSettings:
     quadrature_degree: int = 2
 
     def __post_init__(self) -> None:
-        _check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
+        check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
         order = self.quadrature_degree
-        _check("quadrature_degree", order, 0 <= order <= 30, "a whole number from 0 to 30")
+        check("quadrature_degree", order, 0 <= order <= 30, "a whole number from 0 to 30")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,9 +184,9 @@ class GenerateSettings:
     tangents: bool = True
 
     def __post_init__(self) -> None:
-        _check("samples", self.samples, self.samples >= 1, "at least 1")
-        _check("stretch", self.stretch, self.stretch > 0, "a number > 0")
-        _check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
+        check("samples", self.samples, self.samples >= 1, "at least 1")
+        check("stretch", self.stretch, self.stretch > 0, "a number > 0")
+        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,11 +201,11 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         widths = bool(self.hidden) and min(self.hidden) >= 1
-        _check("hidden", list(self.hidden), widths, "at least one width, each at least 1")
-        _check("validation", self.validation, 0 < self.validation < 1, "a fraction in (0, 1)")
-        _check("iterations", self.iterations, self.iterations >= 1, "at least 1")
-        _check("tangent_weight", self.tangent_weight, self.tangent_weight >= 0, "a number >= 0")
-        _check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
+        check("hidden", list(self.hidden), widths, "at least one width, each at least 1")
+        check("validation", self.validation, 0 < self.validation < 1, "a fraction in (0, 1)")
+        check("iterations", self.iterations, self.iterations >= 1, "at least 1")
+        check("tangent_weight", self.tangent_weight, self.tangent_weight >= 0, "a number >= 0")
+        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
 
 
 @dataclass(frozen=True, kw_only=True)

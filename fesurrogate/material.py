@@ -37,7 +37,8 @@ class Response:
         ok: (n,), False where the point could not be solved; stress and tangent are NaN there.
         sensitivity: (n, m, p), d stress / d parameters, or None where it was not asked for.
         report: Per-point arrays (n,) or (n, ...) by name. Known names: ``energy``,
-            ``rve_solves``, ``micro_iterations``.
+            ``rve_solves``, ``micro_iterations``, ``plastic_strain``, ``dissipation``,
+            ``out_of_plane_stress``.
     """
 
     stress: Array

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fesurrogate.config import KINDS, MaterialSettings, Settings, StepSettings, read_config
+from fesurrogate.config import Settings, StepSettings, read_config
+from fesurrogate.config_material import KINDS, MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.results import HistoryEntry, Results

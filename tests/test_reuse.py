@@ -12,14 +12,16 @@ from petsc4py import PETSc
 from fesurrogate.build import ensure_dataset, ensure_model, identify_material
 from fesurrogate.config import (
     GenerateSettings,
-    MaterialSettings,
-    NeoHookeanSettings,
     OutputSettings,
-    PhaseSettings,
-    RVESettings,
     Settings,
     SolverSettings,
     TrainSettings,
+)
+from fesurrogate.config_material import (
+    MaterialSettings,
+    NeoHookeanSettings,
+    PhaseSettings,
+    RVESettings,
 )
 from fesurrogate.kinematics import Kinematics
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank
-from fesurrogate.config import MaterialSettings, RVESettings, Settings, read_config
+from fesurrogate.config import Settings, read_config
+from fesurrogate.config_material import MaterialSettings, RVESettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.material import Material

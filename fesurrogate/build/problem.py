@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material, naming
 from fesurrogate.build.probes import Probe, locate
-from fesurrogate.config import MaterialSettings, Schedule, Settings
+from fesurrogate.config import Schedule, Settings
+from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rectangle
