@@ -163,14 +163,13 @@ say(
 # `fields.xdmf` in the folder of each run opens in ParaView.
 
 # %%
-mesh = runs["rve"].model.mesh.mesh
+models = {kind: runs[kind].model for kind in ("rve", "network")}
 panels = [
-    Panel(TITLES[kind], runs[kind].model.u, stress_magnitude(runs[kind].model))
-    for kind in ("rve", "network")
+    Panel(TITLES[kind], model.mesh.mesh, model.u, stress_magnitude(model))
+    for kind, model in models.items()
 ]
 plot_comparison(
     folder / "membrane.png",
-    mesh,
     panels,
     label="norm of P [MPa]",
     difference="network − direct FE²",

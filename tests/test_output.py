@@ -256,8 +256,13 @@ def test_pictures_are_drawn(folder):
     u = field(mesh, 2, lambda x: np.stack([0 * x[0], 0.003 * x[0] ** 2]))
     values = midpoints(mesh)[:, 0]
     pictures.plot_deformed(folder / "one.png", mesh, values, displacement=u, label="stress [MPa]")
-    panels = [pictures.Panel("direct", u, values), pictures.Panel("network", u, 1.01 * values)]
-    pictures.plot_comparison(folder / "two.png", mesh, panels, difference="difference")
+    twin = cook_membrane(COMM, cells=(5, 4)).mesh  # as of another run of the same problem
+    bent = field(twin, 2, lambda x: np.stack([0 * x[0], 0.003 * x[0] ** 2]))
+    panels = [
+        pictures.Panel("direct", mesh, u, values),
+        pictures.Panel("network", twin, bent, 1.01 * midpoints(twin)[:, 0]),
+    ]
+    pictures.plot_comparison(folder / "two.png", panels, difference="difference")
     curves = {"direct": ([0, 1, 2], [0, 2, 3]), "network": ([0, 1, 2], [0, 2, 3])}
     pictures.plot_load_displacement(folder / "new" / "curve.png", curves, COMM)
     COMM.barrier()
@@ -280,7 +285,11 @@ def test_what_cannot_be_drawn_is_refused(folder):
         pictures.gather_mesh_values(solid)
     mesh = rectangle(COMM, cells=(6, 5)).mesh
     with pytest.raises(InputError, match="no panels"):
-        pictures.plot_comparison(folder / "a.png", mesh, [])
+        pictures.plot_comparison(folder / "a.png", [])
+    other = rectangle(COMM, cells=(6, 6)).mesh
+    panels = [pictures.Panel("", m, None, midpoints(m)[:, 0]) for m in (mesh, other)]
+    with pytest.raises(InputError, match=r"\[30, 36\] cells"):
+        pictures.plot_comparison(folder / "a.png", panels)
     with pytest.raises(InputError, match="one row for each"):
         pictures.plot_deformed(folder / "a.png", mesh, np.zeros(99))
     if COMM.rank == 0:

@@ -50,9 +50,10 @@ class PlaneCells:
 
 @dataclass(frozen=True)
 class Panel:
-    """One field of a comparison: title, displacement, and one value for each owned cell."""
+    """One field of a comparison: title, mesh, displacement, and one value for each owned cell."""
 
     title: str
+    mesh: Mesh
     displacement: fem.Function | None
     values: Array | fem.Function  # (owned cells,)
 
@@ -147,7 +148,6 @@ def plot_deformed(
 
 def plot_comparison(
     path: str | Path,
-    mesh: Mesh,
     panels: Sequence[Panel],
     *,
     label: str = "",
@@ -158,20 +158,23 @@ def plot_comparison(
 
     Args:
         path: of the PNG file.
-        mesh: a plane mesh.
-        panels: the fields.
+        panels: the fields, each on its own plane mesh; the meshes are alike, cell for cell.
         label: of the colour bars, with the unit.
         difference: title of a further panel that shows the last field minus the first on the
             first's deformed mesh, with a colour scale of its own; None for no such panel.
         length_unit: of the axes.
 
     Raises:
-        InputError: there is no panel, the mesh is not plane, or there is another number of values.
+        InputError: there is no panel, a mesh is not plane, or there is another number of values
+            or, on another panel's mesh, of cells.
         OSError: the file cannot be written; on all ranks.
     """
     if not panels:
         raise InputError("no panels to compare; expected at least one")
-    fields = [gather_mesh_values(mesh, p.values, displacement=p.displacement) for p in panels]
+    counts = {p.mesh.topology.index_map(p.mesh.topology.dim).size_global for p in panels}
+    if len(counts) > 1:
+        raise InputError(f"the panels' meshes have {sorted(counts)} cells; expected equal meshes")
+    fields = [gather_mesh_values(p.mesh, p.values, displacement=p.displacement) for p in panels]
 
     def draw() -> None:
         cells = [field for field in fields if field is not None]
