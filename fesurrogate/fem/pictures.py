@@ -207,7 +207,7 @@ def plot_comparison(
             axis.set_ylabel("")
         _save(figure, path)
 
-    run_on_root(mesh.comm, draw)
+    run_on_root(panels[0].mesh.comm, draw)
 
 
 def plot_cell(
