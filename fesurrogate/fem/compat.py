@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from dolfinx import fem, mesh
 from numpy.typing import NDArray
@@ -17,12 +15,6 @@ def evaluate_expression(
 ) -> NDArray[np.float64]:  # (c * points, size)
     """Evaluate a vector expression of ``size`` components; 0.9 returns it flat, 0.10 shaped."""
     return np.asarray(expression.eval(domain, cells)).reshape(-1, size)
-
-
-def interpolation_points(element: Any) -> NDArray[np.float64]:
-    """Return the interpolation points of an element: a method up to 0.9, then a property."""
-    points = element.interpolation_points
-    return points() if callable(points) else points
 
 
 def geometry_dofmap(domain: mesh.Mesh) -> NDArray[np.int32]:  # (local cells, nodes per cell)
