@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fesurrogate.config_file import read_table
-from fesurrogate.config_material import DEGREES, LARGEST_DEGREE, MaterialSettings, check
+from fesurrogate.config_cell import DEGREES, LARGEST_DEGREE
+from fesurrogate.config_file import check, read_table
+from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 

@@ -137,6 +137,12 @@ def _said(error: Any) -> str:
     return text.replace("Input should be", "expected").replace("dictionary", "table")
 
 
+def check(name: str, value: object, holds: bool, expected: str) -> None:
+    """Refuse a value that does not hold, with its name and what is expected."""
+    if not holds:
+        raise InputError(f"{name} is {value}; expected {expected}")
+
+
 def dotted(where: tuple) -> str:
     """Return a location as the TOML would say it: ``traction[0].value``."""
     text = ""

@@ -17,12 +17,9 @@ from fesurrogate.config import (
     SolverSettings,
     TrainSettings,
 )
-from fesurrogate.config_material import (
-    MaterialSettings,
-    NeoHookeanSettings,
-    PhaseSettings,
-    RVESettings,
-)
+from fesurrogate.config_cell import RVESettings
+from fesurrogate.config_material import MaterialSettings
+from fesurrogate.config_phase import NeoHookeanSettings, PhaseSettings
 from fesurrogate.kinematics import Kinematics
 
 CELL = Path(__file__).parents[1] / "meshes" / "fibre_rve.msh"

@@ -7,29 +7,20 @@ import importlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from fesurrogate.build import laws
+from fesurrogate.build.cells import micro_options, solved_cell
+from fesurrogate.build.context import Context, naming
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank
 from fesurrogate.config import Settings, read_config
-from fesurrogate.config_material import MaterialSettings, RVESettings
+from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.material import Material
-
-MEASURES = {
-    "neo_hookean": "finite",
-    "linear_elastic": "small",
-    "conductor": "gradient",
-    "j2_plasticity": "small",
-}
-"""The measure of each kind of phase."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +36,6 @@ class IdentifiedMaterial:
     material: Material
     kind: str
     fingerprint: str
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the tables of a Material mean something in."""
-
-    kinematics: Kinematics
-    models: Sequence[Path]  # where kind "network" looks where nothing is said
-    folder: Path | None = None  # of the TOML, where a user's own module is looked for first
-    allow_code: bool = False
-    micro_options: Mapping[str, Any] | None = None
-    threads: int = 1  # a rank
 
 
 def load_material(
@@ -143,92 +122,26 @@ def identify_material(
     )
 
 
-class _NamedError(InputError):
-    """An InputError that knows the place in the TOML it is about."""
-
-    def __init__(self, where: str, text: str) -> None:
-        super().__init__(f"{where}: {text}")
-        self.where, self.text = where, text
-
-
-@contextmanager
-def naming(where: str) -> Iterator[None]:
-    """Put the place in the TOML before the message of any InputError."""
-    try:
-        yield
-    except _NamedError as error:
-        raise _NamedError(f"{where}.{error.where}", error.text) from None
-    except InputError as error:
-        raise _NamedError(where, str(error)) from error
-
-
 # -- one function a kind: the Material, and what it is made of (JSON) ------------------------
 
 
 def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     assert table.rve is not None
-    material = _solved_cell(table.rve, context)
-    return material, [material.fingerprint, _micro_options(context)]
+    material = solved_cell(table.rve, context)
+    return material, [material.fingerprint, micro_options(context)]
 
 
 def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     from fesurrogate.laws import Linear
 
     assert table.rve is not None
-    cell, rest = _solved_cell(table.rve, context), context.kinematics.rest
+    cell, rest = solved_cell(table.rve, context), context.kinematics.rest
     response = cell.evaluate(rest[None])
     assert response.ok.all() and response.tangent is not None
     return Linear(context.kinematics, response.tangent[0]), [
         cell.fingerprint,
-        _micro_options(context),
+        micro_options(context),
     ]
-
-
-def _micro_options(context: Context) -> dict[str, str]:
-    """Return the PETSc options of the cell, of the TOML and typed: its answers depend on them."""
-    from petsc4py import PETSc
-
-    typed = PETSc.Options("micro_").getAll()  # type: ignore[attr-defined]
-    return {key: str(value) for key, value in {**(context.micro_options or {}), **typed}.items()}
-
-
-def _solved_cell(table: RVESettings, context: Context) -> Any:
-    from fesurrogate.laws import J2Plasticity
-    from fesurrogate.micro import (
-        Phase,
-        RVEMaterial,
-        conductor,
-        linear_elastic,
-        neo_hookean,
-        read_cell,
-    )
-
-    makers: dict[str, Callable[..., Phase | Material]] = {
-        "neo_hookean": neo_hookean,
-        "linear_elastic": linear_elastic,
-        "conductor": conductor,
-        "j2_plasticity": partial(J2Plasticity, context.kinematics.gdim),
-    }
-    phases = {}
-    for name, phase in table.phases.items():
-        measure = MEASURES[phase.kind]
-        with naming(f"phases.{name}"):
-            if measure != context.kinematics.measure:
-                raise InputError(
-                    f"kind {phase.kind!r} is of measure {measure!r}, but "
-                    f"kinematics.measure is {context.kinematics.measure!r}"
-                )
-            phases[name] = makers[phase.kind](**phase.constants)
-    cell = read_cell(table.mesh)
-    with petsc_options("micro_", context.micro_options or {}):
-        return RVEMaterial(
-            cell,
-            phases,
-            context.kinematics,
-            degree=table.degree,
-            boundary=table.boundary,
-            rtol=table.rtol,
-        )
 
 
 def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -247,53 +160,6 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     threads = min(context.threads, torch.get_num_threads())
     material = load_network_material(path, context.kinematics, threads=threads)
     return material, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _neo_hookean(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    from fesurrogate.laws import NeoHookean
-
-    assert table.neo_hookean is not None
-    if context.kinematics.measure != "finite":
-        raise InputError(
-            f"needs kinematics.measure 'finite', not {context.kinematics.measure!r}; take kind "
-            "'linear', or change the measure"
-        )
-    constants = asdict(table.neo_hookean)
-    return NeoHookean(context.kinematics.gdim, **constants), constants
-
-
-def _j2_plasticity(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    from fesurrogate.laws import J2Plasticity
-
-    assert table.j2_plasticity is not None
-    if context.kinematics.measure != "small":
-        raise InputError(
-            f"needs kinematics.measure 'small', not {context.kinematics.measure!r}; change the "
-            "measure, or take kind 'neo_hookean'"
-        )
-    constants = asdict(table.j2_plasticity)
-    return J2Plasticity(context.kinematics.gdim, **constants), constants
-
-
-def _linear(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    from fesurrogate.laws import Linear, isotropic_stiffness
-
-    assert table.linear is not None
-    constants, kinematics = asdict(table.linear), context.kinematics
-    conductivity = table.linear.conductivity
-    if (kinematics.measure == "gradient") != (conductivity is not None):
-        needed = "conductivity" if kinematics.measure == "gradient" else "young and poisson"
-        raise InputError(f"kinematics.measure {kinematics.measure!r} needs {needed}")
-    if conductivity is None:
-        assert table.linear.young is not None and table.linear.poisson is not None
-        stiffness = isotropic_stiffness(
-            kinematics, young=table.linear.young, poisson=table.linear.poisson
-        )
-    elif conductivity > 0:
-        stiffness = conductivity * np.eye(kinematics.gdim)
-    else:
-        raise InputError(f"conductivity is {conductivity}; expected a number > 0")
-    return Linear(kinematics, stiffness), constants
 
 
 def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -356,25 +222,8 @@ def _place(error: BaseException) -> str:
 MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material, Any]]] = {
     "rve": _rve,
     "network": _network,
-    "neo_hookean": _neo_hookean,
-    "j2_plasticity": _j2_plasticity,
-    "linear": _linear,
+    "neo_hookean": laws.neo_hookean,
+    "j2_plasticity": laws.j2_plasticity,
+    "linear": laws.linear,
     "linearised_rve": _linearised_rve,
 }
-
-
-@contextmanager
-def petsc_options(prefix: str, options: Mapping[str, Any]) -> Iterator[None]:
-    """Put options into PETSc's database for a while, except those that the user has typed."""
-    from petsc4py import PETSc
-
-    database: Any = PETSc.Options()  # type: ignore[attr-defined]
-    ours = {prefix + key: value for key, value in options.items()}
-    ours = {key: value for key, value in ours.items() if not database.hasName(key)}
-    for key, value in ours.items():
-        database[key] = value
-    try:
-        yield
-    finally:
-        for key in ours:
-            database.delValue(key)

@@ -13,7 +13,8 @@ from dolfinx.mesh import exterior_facet_indices, meshtags
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fesurrogate.build.materials import IdentifiedMaterial, identify_material, naming
+from fesurrogate.build.context import naming
+from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.probes import Probe, locate
 from fesurrogate.config import Schedule, Settings
 from fesurrogate.config_material import MaterialSettings

@@ -1,0 +1,60 @@
+"""What the tables of a Material mean something in, and how their mistakes are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Kinematics
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the tables of a Material mean something in."""
+
+    kinematics: Kinematics
+    models: Sequence[Path]  # where kind "network" looks where nothing is said
+    folder: Path | None = None  # of the TOML, where a user's own module is looked for first
+    allow_code: bool = False
+    micro_options: Mapping[str, Any] | None = None
+    threads: int = 1  # a rank
+
+
+class _NamedError(InputError):
+    """An InputError that knows the place in the TOML it is about."""
+
+    def __init__(self, where: str, text: str) -> None:
+        super().__init__(f"{where}: {text}")
+        self.where, self.text = where, text
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Put the place in the TOML before the message of any InputError."""
+    try:
+        yield
+    except _NamedError as error:
+        raise _NamedError(f"{where}.{error.where}", error.text) from None
+    except InputError as error:
+        raise _NamedError(where, str(error)) from error
+
+
+@contextmanager
+def petsc_options(prefix: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Put options into PETSc's database for a while, except those that the user has typed."""
+    from petsc4py import PETSc
+
+    database: Any = PETSc.Options()  # type: ignore[attr-defined]
+    ours = {prefix + key: value for key, value in options.items()}
+    ours = {key: value for key, value in ours.items() if not database.hasName(key)}
+    for key, value in ours.items():
+        database[key] = value
+    try:
+        yield
+    finally:
+        for key in ours:
+            database.delValue(key)
