@@ -1,6 +1,7 @@
 """The microscale: a periodic cell solved in DOLFINx, condensed to stress and tangent."""
 
-from fesurrogate.micro.cell import Cell, laminate_cell, make_cell, read_cell
+from fesurrogate.micro.cell import Cell, cell_from_arrays, make_cell, read_cell
+from fesurrogate.micro.laminate import laminate_cell
 from fesurrogate.micro.phases import Phase, conductor, linear_elastic, neo_hookean
 from fesurrogate.micro.rve import RVEMaterial
 
@@ -8,6 +9,7 @@ __all__ = [
     "Cell",
     "Phase",
     "RVEMaterial",
+    "cell_from_arrays",
     "conductor",
     "laminate_cell",
     "linear_elastic",
