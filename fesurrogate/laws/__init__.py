@@ -1,8 +1,15 @@
 """Closed-form Materials."""
 
 from fesurrogate.laws.j2 import J2Plasticity
-from fesurrogate.laws.linear import Linear, isotropic_stiffness
+from fesurrogate.laws.linear import Linear, isotropic_stiffness, transversely_isotropic_stiffness
 from fesurrogate.laws.neo_hookean import NeoHookean
 from fesurrogate.laws.rotated import Rotated
 
-__all__ = ["J2Plasticity", "Linear", "NeoHookean", "Rotated", "isotropic_stiffness"]
+__all__ = [
+    "J2Plasticity",
+    "Linear",
+    "NeoHookean",
+    "Rotated",
+    "isotropic_stiffness",
+    "transversely_isotropic_stiffness",
+]
