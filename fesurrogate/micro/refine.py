@@ -41,12 +41,12 @@ def refined(cell: Cell) -> Cell:
         355, for the cut.
     """
     mesh = cell.mesh
-    d, kind, degree = mesh.geometry.dim, mesh.topology.cell_name(), mesh.geometry.cmap.degree
+    own = mesh.ufl_domain().ufl_coordinate_element().basix_element
+    d, kind, degree = mesh.geometry.dim, mesh.topology.cell_name(), own.degree
     fine = basix.ufl.element(
         "Lagrange", kind, 2 * degree, lagrange_variant=basix.LagrangeVariant.equispaced
     )
     nodes = fem.functionspace(mesh, fine).dofmap.list  # (cells, k): all nodes of the children
-    own = mesh.ufl_domain().ufl_coordinate_element().basix_element
     corners = mesh.geometry.x[geometry_dofmap(mesh)][:, :, :d]  # (cells, own nodes, d)
     shape = own.tabulate(0, fine.basix_element.points)[0][..., 0]  # (k, own nodes)
     points = np.empty((nodes.max() + 1, d))
