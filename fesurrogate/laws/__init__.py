@@ -4,12 +4,14 @@ from fesurrogate.laws.j2 import J2Plasticity
 from fesurrogate.laws.linear import Linear, isotropic_stiffness, transversely_isotropic_stiffness
 from fesurrogate.laws.neo_hookean import NeoHookean
 from fesurrogate.laws.rotated import Rotated
+from fesurrogate.laws.viscoelastic import Viscoelastic
 
 __all__ = [
     "J2Plasticity",
     "Linear",
     "NeoHookean",
     "Rotated",
+    "Viscoelastic",
     "isotropic_stiffness",
     "transversely_isotropic_stiffness",
 ]
