@@ -233,9 +233,18 @@ class MaterialField:
         assert response.tangent is not None
         self.response, self.hint = response, response.hint
         self._last_strain, self._last_dt, self._last_parameters = strain, dt, parameters
-        self._fill(self.stress, response.stress)
+        self.fill_stress(response.stress)
         self._fill(self.tangent, response.tangent)
         return 0
+
+    def sensitivity(self) -> Array:  # (n, m, p)
+        """Return d stress / d parameters where the field was last updated. Collective."""
+        response = self.material.evaluate(
+            self._last_strain, self.state, self._last_dt, parameters=self._last_parameters,
+            hint=self.hint, tangent=False, sensitivity=True,
+        )  # fmt: skip
+        assert response.sensitivity is not None
+        return response.sensitivity
 
     def _current_parameters(self) -> Array:  # (n, p)
         if self._parameters is None:
@@ -250,6 +259,13 @@ class MaterialField:
         for name, values in response.report.items():
             if np.issubdtype(values.dtype, np.integer):
                 self.tally.counts[name] += int(values.sum())
+
+    def fill_stress(
+        self,
+        values: Array,  # (n, m)
+    ) -> None:
+        """Let the forms see another stress, until the next update that changes anything."""
+        self._fill(self.stress, values)
 
     def _fill(self, function: fem.Function, values: Array) -> None:
         width = values[0].size if len(values) else 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, final
+from collections.abc import Mapping, Sequence
+from typing import final
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,11 +12,12 @@ from dolfinx import fem, la
 
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
-from fesurrogate.fem.strain import strain_of
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material
 from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.parameters import CellParameters
 from fesurrogate.micro.phases import Phase
+from fesurrogate.micro.strain import num_components, strain_components, strain_tensor
 
 
 @final
@@ -32,6 +33,8 @@ class CellAssembly:
         stiffness: K, sharing its memory with what DOLFINx assembles into.
         fields: Of the phases that are Materials, by name.
         num_state: Columns of the state of a whole cell.
+        parameter_names: ``PHASE.NAME`` of each parameter: those asked for of the constants of
+            energies, then all that Materials have.
         symmetric: Whether K is symmetric whatever u: all phases are energies.
     """
 
@@ -41,11 +44,15 @@ class CellAssembly:
         phases: Mapping[str, Phase | Material],
         kinematics: Kinematics,
         degree: int,
+        *,
+        parameters: Sequence[str] = (),
     ) -> None:
         self.volume = cell.volume
-        scalar = kinematics.measure == "gradient"
-        element = ("Lagrange", degree) if scalar else ("Lagrange", degree, (kinematics.gdim,))
-        V = fem.functionspace(cell.mesh, element)
+        components = num_components(kinematics, cell.mesh.geometry.dim)
+        V = fem.functionspace(
+            cell.mesh,
+            ("Lagrange", degree) if components == 1 else ("Lagrange", degree, (components,)),
+        )
         self.u = fem.Function(V)
         v, du = ufl.TestFunction(V), ufl.TrialFunction(V)
         simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
@@ -54,18 +61,32 @@ class CellAssembly:
         measures = cell.measures(quadrature_degree)
         energies, residual, jacobian = [], [], []
         self.fields: dict[str, MaterialField] = {}
+        self._parameters = CellParameters(cell, phases, parameters)
+        self.parameter_names = self._parameters.names
         for name, dx in measures.items():
             phase = phases[name]
             if isinstance(phase, Material):
-                field = _field(name, phase, self.u, kinematics, quadrature_degree, cell)
+                if phase.kinematics != kinematics:
+                    raise InputError(
+                        f"phase {name!r}: {type(phase).__name__} is for {phase.kinematics}, but "
+                        f"the cell is solved in {kinematics}"
+                    )
+                strain = strain_components(self.u, kinematics)
+                field = MaterialField(
+                    phase, strain, degree=quadrature_degree, cells=cell.phase_cells[name],
+                    parameters=self._parameters.of_materials.get(name),
+                )  # fmt: skip
                 self.fields[name] = field
                 residual.append(field.residual(v, dx=dx))
                 jacobian.append(field.jacobian(du, v, dx=dx))
+                self._parameters.differentiate_stress(name, field, residual[-1])
             else:
-                energy = _energy(phase, self.u, kinematics, cell) * dx
-                energies.append(energy)
-                residual.append(ufl.derivative(energy, self.u, v))
+                constants = self._parameters.of_energies[name]
+                density = phase.energy(strain_tensor(self.u, kinematics), **constants)
+                energies.append(density * dx)
+                residual.append(ufl.derivative(energies[-1], self.u, v))
                 jacobian.append(ufl.derivative(residual[-1], self.u, du))
+                self._parameters.differentiate_energy(name, density, dx, self.u)
         self.symmetric = not self.fields
         self._energy_form = fem.form(sum(energies)) if self.symmetric else None
         self._residual_form = fem.form(sum(residual))
@@ -126,41 +147,21 @@ class CellAssembly:
         self._csr.data[:] = 0.0
         fem.assemble_matrix(self._csr, self._tangent_form)
 
+    def set_parameters(
+        self,
+        values: Array,  # (p,)
+    ) -> bool:
+        """Give all parameters their values; return whether energies exist for them."""
+        return self._parameters.set(values)
+
+    def sensitivity(self) -> Array:  # (nodes * bs, p)
+        """Return ∂f/∂p where f was last assembled."""
+        columns = self._parameters.derivatives(len(self.force))
+        self.restart()
+        return columns
+
     def energy(self) -> float:
         """Return the mean energy density at u; NaN where a phase is a Material."""
         if self._energy_form is None:
             return np.nan
         return float(fem.assemble_scalar(self._energy_form)) / self.volume
-
-
-def _energy(phase: Phase, u: fem.Function, kinematics: Kinematics, cell: Cell) -> Any:
-    gradient = ufl.grad(u)
-    strain = {
-        "finite": lambda: ufl.Identity(kinematics.gdim) + gradient,
-        "small": lambda: ufl.sym(gradient),
-        "gradient": lambda: gradient,
-    }[kinematics.measure]()
-    constants = {key: fem.Constant(cell.mesh, float(v)) for key, v in phase.constants.items()}
-    return phase.energy(strain, **constants)
-
-
-def _field(
-    name: str,
-    material: Material,
-    u: fem.Function,
-    kinematics: Kinematics,
-    quadrature_degree: int,
-    cell: Cell,
-) -> MaterialField:
-    if material.kinematics != kinematics:
-        raise InputError(
-            f"phase {name!r}: {type(material).__name__} is for {material.kinematics}, but the cell "
-            f"is solved in {kinematics}"
-        )
-    if material.parameter_names:
-        raise InputError(
-            f"phase {name!r}: {type(material).__name__} has the parameters "
-            f"{', '.join(material.parameter_names)}, which a cell cannot give yet"
-        )
-    strain = strain_of(u, kinematics)
-    return MaterialField(material, strain, degree=quadrature_degree, cells=cell.phase_cells[name])

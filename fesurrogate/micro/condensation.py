@@ -5,6 +5,7 @@ With u = X (ε - ε₀) + T q (see :mod:`fesurrogate.micro.constraint`) and the 
     equilibrium   Tᵀ f = 0
     stress        σ = Xᵀ f / V = Yᵀ f / V
     tangent       A = Yᵀ K Y / V,   Y = X + T S,   S = -(Tᵀ K T)⁻¹ Tᵀ K X
+    sensitivity   ∂σ/∂p = Xᵀ (f,p + K T q,p) / V,   q,p = -(Tᵀ K T)⁻¹ Tᵀ f,p
 
 The stress is the volume average by the Hill-Mandel lemma. The tangent is a quadratic form that is
 stationary at the exact S, so a factorisation that is one Newton step old costs an error of second
@@ -16,7 +17,7 @@ form is ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 import numpy as np
@@ -32,7 +33,7 @@ from fesurrogate.material import Material
 from fesurrogate.micro.assembly import CellAssembly
 from fesurrogate.micro.cell import Cell
 from fesurrogate.micro.constraint import (
-    affine_modes,
+    blocked,
     galerkin_map,
     linear_prolongation,
     periodic_masters,
@@ -40,6 +41,7 @@ from fesurrogate.micro.constraint import (
     traction_prolongation,
 )
 from fesurrogate.micro.phases import Phase
+from fesurrogate.micro.strain import affine_modes, num_fluctuating
 
 Boundary = Literal["periodic", "linear", "traction"]
 """Condition on the boundary of the cell."""
@@ -61,6 +63,7 @@ class CellProblem:
         boundary: Boundary,
         rtol: float,
         prefix: str,
+        parameters: Sequence[str] = (),
     ) -> None:
         missing = sorted(set(cell.phase_cells) - set(phases))
         unknown = sorted(set(phases) - set(cell.phase_cells))
@@ -69,25 +72,27 @@ class CellProblem:
                 f"the cell's phases are {sorted(cell.phase_cells)}, but laws are given for "
                 f"{sorted(phases)}; name the same phases in both"
             )
-        if cell.mesh.geometry.dim != kinematics.gdim:
+        if cell.mesh.geometry.dim > kinematics.gdim:
             raise InputError(
                 f"the cell is {cell.mesh.geometry.dim}D, but the kinematics have gdim "
-                f"{kinematics.gdim}"
+                f"{kinematics.gdim}; a plane cell serves both, a solid one only gdim 3"
             )
         self.kinematics, self.rtol, self.volume = kinematics, rtol, cell.volume
-        self.assembly = CellAssembly(cell, phases, kinematics, degree)
+        self.assembly = CellAssembly(cell, phases, kinematics, degree, parameters=parameters)
         self.force, self.stiffness = self.assembly.force, self.assembly.stiffness  # f, K
         V = self.assembly.u.function_space
-        x = V.tabulate_dof_coordinates()[:, : kinematics.gdim]
+        x = V.tabulate_dof_coordinates()[:, : cell.mesh.geometry.dim]
         self.modes = affine_modes(kinematics, x)  # X
-        self.prolongation = _prolongation(boundary, cell, V, x)  # T
+        nodal = _nodal_prolongation(boundary, cell, V, x)
+        self.prolongation = blocked(  # T
+            nodal, V.dofmap.index_map_bs, num_fluctuating(kinematics)
+        )
         self._restriction = self.prolongation.T.tocsr()
         self.num_unknowns = self.prolongation.shape[1]
         self._build_solver(prefix)
-        self.start_increment(self.assembly.initial_state(), 1.0)
-        self.assemble(kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
-        self.force_scale = float(np.linalg.norm(self.stiffness @ self.modes))
-        """Nodal force of a unit strain."""
+        self._parameters: Array | None = None
+        if not self.assembly.parameter_names:
+            self.set_parameters(np.zeros(0))
 
     def _build_solver(self, prefix: str) -> None:
         indptr, indices, self._galerkin = galerkin_map(
@@ -131,6 +136,22 @@ class CellProblem:
     def _displacement(self, strain: Array, q: Array) -> Array:
         return self.modes @ (strain - self.kinematics.rest) + self.prolongation @ q
 
+    def set_parameters(
+        self,
+        values: Array,  # (p,)
+    ) -> bool:
+        """Give the parameters their values; return whether a cell at rest can have them."""
+        if self._parameters is None or not np.array_equal(values, self._parameters):
+            self._parameters = values.copy()
+            self._possible = self.assembly.set_parameters(values)
+            if self._possible:
+                self.start_increment(self.assembly.initial_state(), 1.0)
+                self.assemble(self.kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
+                unit = float(np.linalg.norm(self.stiffness @ self.modes))
+                self._force_scale = unit  # nodal force of a unit strain
+                self._possible = bool(np.isfinite(unit))
+        return self._possible
+
     def start_increment(self, state: Array, dt: float) -> None:
         """Begin an increment of length dt from a state of the cell (num_state,)."""
         self.assembly.start_increment(state, dt)
@@ -167,7 +188,7 @@ class CellProblem:
         warm start saves work and cannot change the answer; and never below what rounding allows.
         """
         self.assemble(strain, np.zeros(self.num_unknowns))
-        forces = self.force_scale * (float(np.linalg.norm(strain - self.kinematics.rest)) + 1e-3)
+        forces = self._force_scale * (float(np.linalg.norm(strain - self.kinematics.rest)) + 1e-3)
         residual = float(np.linalg.norm(self._restriction @ self.force))
         return max(self.rtol * residual, ROUNDING * forces)
 
@@ -202,7 +223,7 @@ class CellProblem:
         self.assemble(strain, q, tangent=True)
         if self._snes.getIterationNumber() == 0:  # a warm start needed no factorisation
             self._refactorise()
-        Y = self._condensed_modes()
+        Y = self.modes + self._relaxed(self.stiffness @ self.modes)
         stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
         tangent: Array = np.asarray(Y.T @ (self.stiffness @ Y) / self.volume, dtype=np.float64)
         return stress, tangent
@@ -212,16 +233,26 @@ class CellProblem:
         self._snes.ksp.setOperators(self._matrix)
         self._snes.ksp.setUp()
 
-    def _condensed_modes(self) -> Array:  # (nodes * bs, m)
-        """Return Y, polished until what is left of TᵀKY does not matter.
+    def sensitivity(self) -> Array:  # (m, p)
+        """Return the derivative of the mean stress by the parameters, after :meth:`condense`."""
+        by_parameters = self.assembly.sensitivity()
+        total = by_parameters + self.stiffness @ self._relaxed(by_parameters)
+        return np.asarray(self.modes.T @ total / self.volume)
 
-        In a symmetric cell the tangent errs by the square of it.
+    def _relaxed(
+        self,
+        load: Array,  # (nodes * bs, columns)
+    ) -> Array:  # (nodes * bs, columns)
+        """Return the fluctuations that take up a load, -T (TᵀKT)⁻¹ Tᵀ load.
+
+        They are polished until what is left of the load does not matter; in a symmetric cell the
+        tangent errs by the square of it.
         """
         tolerance = 1e-7 if self.assembly.symmetric else 1e-12
         ksp = self._snes.ksp
         ksp.pc.setReusePreconditioner(True)
-        Y: Array = self.modes.copy()
-        force = self._restriction @ (self.stiffness @ Y)
+        answer: Array = np.zeros_like(load)
+        force = self._restriction @ load
         scale = np.linalg.norm(force)
         for attempt in range(8):
             if np.linalg.norm(force) <= tolerance * scale:
@@ -230,10 +261,10 @@ class CellProblem:
                 ksp.pc.setReusePreconditioner(False)
                 self._refactorise()
                 ksp.pc.setReusePreconditioner(True)
-            Y -= self.prolongation @ self._solve_columns(ksp, force)
-            force = self._restriction @ (self.stiffness @ Y)
+            answer -= self.prolongation @ self._solve_columns(ksp, force)
+            force = self._restriction @ (load + self.stiffness @ answer)
         ksp.pc.setReusePreconditioner(False)
-        return Y
+        return answer
 
     def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
         given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
@@ -247,18 +278,32 @@ class CellProblem:
         return columns
 
 
-def _prolongation(
-    boundary: Boundary, cell: Cell, V: fem.FunctionSpace, x: Array
-) -> sp.csr_matrix:  # (nodes * bs, unknowns)
-    block_size = V.dofmap.index_map_bs
+def _nodal_prolongation(
+    boundary: Boundary,
+    cell: Cell,
+    V: fem.FunctionSpace,
+    x: Array,  # (nodes, dimension)
+) -> sp.csr_matrix:  # (nodes, nodal unknowns)
     if boundary == "periodic":
-        return periodic_prolongation(periodic_masters(x, cell.origin, cell.lattice), block_size)
+        return periodic_prolongation(periodic_masters(x, cell.origin, cell.lattice))
     if boundary == "linear":
-        return linear_prolongation(x, cell.origin, cell.lattice, block_size)
+        return linear_prolongation(x, cell.origin, cell.lattice)
+    return traction_prolongation(_normals(cell, V))
+
+
+def _normals(cell: Cell, V: fem.FunctionSpace) -> Array:  # (nodes, dimension)
+    """Return ∫ φ n dS over the faces of the cell."""
+    if cell.void is not None:
+        raise InputError(
+            f"boundary 'traction' is not for a cell with a void ({cell.void!r}): where the void "
+            "meets a face there is no traction to be uniform; take 'periodic'"
+        )
     v, n = ufl.TestFunction(V), ufl.FacetNormal(cell.mesh)
-    if V.num_sub_spaces:
-        integrals = [ufl.inner(v, n) * ufl.ds]  # block I of the vector is ∫ φ_I n dS
+    d, components = cell.mesh.geometry.dim, V.dofmap.index_map_bs
+    if components > 1:  # block I of the vector is ∫ φ_I n dS
+        zeros = [ufl.as_ufl(0.0)] * (components - d)
+        integrals = [ufl.inner(v, ufl.as_vector([*(n[k] for k in range(d)), *zeros])) * ufl.ds]
     else:
-        integrals = [v * n[k] * ufl.ds for k in range(x.shape[1])]
+        integrals = [v * n[k] * ufl.ds for k in range(d)]
     vectors = [fem.assemble_vector(fem.form(integral)).array for integral in integrals]
-    return traction_prolongation(np.stack(vectors, axis=1).reshape(len(x), -1), block_size)
+    return np.stack(vectors, axis=1).reshape(V.dofmap.index_map.size_local, -1)[:, :d]

@@ -21,19 +21,7 @@ from scipy.linalg import qr
 from scipy.spatial import cKDTree
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array, Kinematics
-
-
-def affine_modes(
-    kinematics: Kinematics,
-    x: Array,  # (nodes, d)
-) -> Array:  # (nodes * bs, m)
-    """Return the nodal displacement of each unit strain component, about the cell's centre."""
-    centred = x - (x.min(axis=0) + x.max(axis=0)) / 2
-    basis = kinematics.unpack(np.eye(kinematics.size))
-    if kinematics.measure == "gradient":
-        return centred @ basis.T
-    return np.stack([(centred @ tensor.T).ravel() for tensor in basis], axis=1)
+from fesurrogate.kinematics import Array
 
 
 def periodic_masters(
@@ -68,33 +56,29 @@ def periodic_masters(
 
 def periodic_prolongation(
     master: NDArray[np.int64],  # (nodes,)
-    block_size: int,
-) -> sp.csr_matrix:  # (nodes * bs, unknowns)
+) -> sp.csr_matrix:  # (nodes, nodal unknowns)
     """Return T of equal fluctuations on opposite faces; the first node is held at rest."""
     kept, column = np.unique(master, return_inverse=True)
     ones = (np.ones(len(master)), (np.arange(len(master)), column))
-    nodal = sp.csr_matrix(ones, shape=(len(master), len(kept)))
-    return _blocked(nodal[:, 1:], block_size)
+    return sp.csr_matrix(ones, shape=(len(master), len(kept)))[:, 1:]
 
 
 def linear_prolongation(
     x: Array,  # (nodes, d)
     origin: Array,  # (d,)
     lattice: Array,  # (d, d), rows are the lattice vectors
-    block_size: int,
     *,
     tolerance: float = 1e-6,
-) -> sp.csr_matrix:  # (nodes * bs, unknowns)
+) -> sp.csr_matrix:  # (nodes, nodal unknowns)
     """Return T of a boundary that follows the macro strain: no fluctuation on it."""
     fractional = (x - origin) @ np.linalg.inv(lattice)
     inside = ((fractional > tolerance) & (fractional < 1 - tolerance)).all(axis=1)
-    return _blocked(sp.identity(len(x), format="csr")[:, np.flatnonzero(inside)], block_size)
+    return sp.identity(len(x), format="csr")[:, np.flatnonzero(inside)]
 
 
 def traction_prolongation(
     normals: Array,  # (nodes, d), ∫ φ n dS over the boundary
-    block_size: int,
-) -> sp.csr_matrix:  # (nodes * bs, unknowns)
+) -> sp.csr_matrix:  # (nodes, nodal unknowns)
     """Return T of uniform traction: ∫ w ⊗ n dS = 0, the least that the macro strain asks for.
 
     Of each component, d nodes depend on the other boundary nodes (chosen by pivoting, for their
@@ -110,12 +94,16 @@ def traction_prolongation(
     nodal[dependent, dependent] = 0.0
     nodal[np.ix_(dependent, others)] = weights
     free = np.setdiff1d(np.arange(nodes), [*dependent, others[0]])
-    return _blocked(nodal.tocsr()[:, free], block_size)
+    return nodal.tocsr()[:, free]
 
 
-def _blocked(nodal: sp.csr_matrix, block_size: int) -> sp.csr_matrix:
-    """Return the prolongation of all components, each as the nodal one."""
-    return sp.kron(nodal, sp.identity(block_size), format="csr")
+def blocked(
+    nodal: sp.csr_matrix,  # (nodes, nodal unknowns)
+    components: int,
+    fluctuating: int,
+) -> sp.csr_matrix:  # (nodes * components, nodal unknowns * fluctuating)
+    """Return T of a field of some components, of which the first ones fluctuate, all alike."""
+    return sp.kron(nodal, sp.identity(components, format="csr")[:, :fluctuating], format="csr")
 
 
 def galerkin_map(

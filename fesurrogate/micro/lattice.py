@@ -143,6 +143,6 @@ def check_connected(
     if rank < d - 1:
         raise InputError(
             f"{source}: repeated, the cell is connected along {rank} of {d} directions, so that "
-            "parts of it can turn freely; let what is no void reach from face to face, with matching "
-            "nodes"
+            "parts of it can turn freely; let what is no void reach from face to face, and give "
+            "opposite faces the same nodes"
         )

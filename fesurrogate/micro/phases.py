@@ -1,4 +1,8 @@
-"""Phases of a cell: stored-energy densities in UFL, with constants that need no recompilation."""
+"""Phases of a cell: stored-energy densities in UFL, with constants that need no recompilation.
+
+A constant may also be a parameter of the cell, with a value a point: see
+:class:`fesurrogate.micro.rve.RVEMaterial`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import ufl
 
 from fesurrogate.errors import InputError
@@ -18,12 +23,18 @@ class Phase:
     Attributes:
         energy: Energy density as a UFL expression, called as ``energy(strain, **constants)``.
             ``strain`` is the tensor of the measure: F at finite strain, the symmetric ε at small
-            strain, the gradient g. In 2D it is (2, 2): plane strain is the energy's business.
+            strain, the gradient g. In 2D it is (2, 2): plane strain is the energy's business; in
+            a prismatic cell it is (3, 3).
         constants: Values by name; each reaches the energy as a DOLFINx ``Constant``.
+        check: Called as ``check(**constants)``; raises InputError where a value is out of range.
     """
 
     energy: Callable[..., Any]
     constants: Mapping[str, float] = field(default_factory=dict)
+    check: Callable[..., None] = lambda **constants: None
+
+    def __post_init__(self) -> None:
+        self.check(**self.constants)
 
 
 def neo_hookean(*, shear_modulus: float, lame: float) -> Phase:
@@ -39,16 +50,18 @@ def neo_hookean(*, shear_modulus: float, lame: float) -> Phase:
     Raises:
         InputError: A constant is out of range.
     """
-    _require_positive("shear_modulus", shear_modulus)
-    if not lame >= 0:
-        raise InputError(f"lame is {lame}; expected a number >= 0")
 
-    def energy(F: Any, mu: Any, lam: Any) -> Any:
+    def check(*, shear_modulus: float, lame: float) -> None:
+        _require_positive("shear_modulus", shear_modulus)
+        if not 0 <= lame < np.inf:
+            raise InputError(f"lame is {lame}; expected a number >= 0")
+
+    def energy(F: Any, shear_modulus: Any, lame: Any) -> Any:
         J = ufl.det(F)
         trace = ufl.tr(F.T * F) + (3 - F.ufl_shape[0])
-        return mu / 2 * (trace - 3 - 2 * ufl.ln(J)) + lam / 2 * ufl.ln(J) ** 2
+        return shear_modulus / 2 * (trace - 3 - 2 * ufl.ln(J)) + lame / 2 * ufl.ln(J) ** 2
 
-    return Phase(energy, {"mu": shear_modulus, "lam": lame})
+    return Phase(energy, {"shear_modulus": shear_modulus, "lame": lame}, check)
 
 
 def linear_elastic(*, young: float, poisson: float) -> Phase:
@@ -61,16 +74,18 @@ def linear_elastic(*, young: float, poisson: float) -> Phase:
     Raises:
         InputError: A constant is out of range.
     """
-    _require_positive("young", young)
-    if not -1 < poisson < 0.5:
-        raise InputError(f"poisson is {poisson}; expected a number between -1 and 0.5")
-    mu = young / (2 * (1 + poisson))
-    lam = young * poisson / ((1 + poisson) * (1 - 2 * poisson))
 
-    def energy(strain: Any, mu: Any, lam: Any) -> Any:
-        return lam / 2 * ufl.tr(strain) ** 2 + mu * ufl.inner(strain, strain)
+    def check(*, young: float, poisson: float) -> None:
+        _require_positive("young", young)
+        if not -1 < poisson < 0.5:
+            raise InputError(f"poisson is {poisson}; expected a number between -1 and 0.5")
 
-    return Phase(energy, {"mu": mu, "lam": lam})
+    def energy(strain: Any, young: Any, poisson: Any) -> Any:
+        shear_modulus = young / (2 * (1 + poisson))
+        lame = young * poisson / ((1 + poisson) * (1 - 2 * poisson))
+        return lame / 2 * ufl.tr(strain) ** 2 + shear_modulus * ufl.inner(strain, strain)
+
+    return Phase(energy, {"young": young, "poisson": poisson}, check)
 
 
 def conductor(*, conductivity: float) -> Phase:
@@ -82,10 +97,16 @@ def conductor(*, conductivity: float) -> Phase:
     Raises:
         InputError: The conductivity is not positive.
     """
-    _require_positive("conductivity", conductivity)
-    return Phase(lambda g, k: k / 2 * ufl.inner(g, g), {"k": conductivity})
+
+    def check(*, conductivity: float) -> None:
+        _require_positive("conductivity", conductivity)
+
+    def energy(g: Any, conductivity: Any) -> Any:
+        return conductivity / 2 * ufl.inner(g, g)
+
+    return Phase(energy, {"conductivity": conductivity}, check)
 
 
 def _require_positive(name: str, value: float) -> None:
-    if not value > 0:
+    if not 0 < value < np.inf:
         raise InputError(f"{name} is {value}; expected a number > 0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final, get_args
 
 import numpy as np
@@ -31,7 +31,10 @@ class RVEMaterial(Material):
     Args:
         cell: The cell; one serves all points of a rank.
         phases: Law of each phase by name: an energy, or any Material, with its history.
-        kinematics: Strain measure.
+        kinematics: Strain measure. A plane cell under that of the solid is a prism in generalised
+            plane strain.
+        parameters: ``PHASE.NAME`` of the constants of energies that are given a point, as
+            parameters; those of Materials are parameters in any case.
         degree: Polynomial degree of the displacement in the cell.
         boundary: Condition on its boundary: ``periodic`` fluctuations, ``linear`` displacement or
             uniform ``traction``.
@@ -48,6 +51,7 @@ class RVEMaterial(Material):
         phases: Mapping[str, Phase | Material],
         kinematics: Kinematics,
         *,
+        parameters: Sequence[str] = (),
         degree: int = 2,
         boundary: Boundary = "periodic",
         rtol: float = 1e-8,
@@ -69,11 +73,14 @@ class RVEMaterial(Material):
             boundary=boundary,
             rtol=rtol,
             prefix=prefix,
+            parameters=parameters,
         )
+        self.parameter_names = self.problem.assembly.parameter_names
         self.num_hint = self.problem.num_unknowns
         self.num_state = self.problem.assembly.num_state
         laws = {name: _description(phase) for name, phase in sorted(phases.items())}
-        description = json.dumps([cell.fingerprint, laws, repr(kinematics), degree, boundary, rtol])
+        setting = [repr(kinematics), degree, boundary, rtol, self.parameter_names]
+        description = json.dumps([cell.fingerprint, laws, *setting])
         self.fingerprint = hashlib.sha256(description.encode()).hexdigest()[:16]
 
     def initial_state(self, n: int) -> Array:
@@ -94,31 +101,39 @@ class RVEMaterial(Material):
         """Solve the cell at each point."""
         n, m = strain.shape
         stress = np.full((n, m), np.nan)
-        tangents = np.full((n, m, m), np.nan) if tangent else None
+        tangents = np.full((n, m, m), np.nan)
+        sensitivities = np.full((n, m, parameters.shape[1]), np.nan)
         new_state, new_hint = state.copy(), np.zeros((n, self.num_hint))
         ok = np.zeros(n, dtype=bool)
         energy = np.full(n, np.nan)
         iterations = np.zeros(n, dtype=np.int64)
         admissible = self.kinematics.admissible(strain)
         for i in np.flatnonzero(admissible):
+            if not self.problem.set_parameters(parameters[i]):
+                continue
             self.problem.start_increment(state[i], dt)
             q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i])
             if not ok[i]:
                 continue
             new_hint[i] = q
-            if tangents is not None:
+            if tangent or sensitivity:
                 stress[i], tangents[i] = self.problem.condense(strain[i], q)
             else:
                 self.problem.assemble(strain[i], q)
                 stress[i] = self.problem.stress()
             new_state[i] = self.problem.assembly.state()
             energy[i] = self.problem.assembly.energy()
+            if sensitivity:
+                sensitivities[i] = self.problem.sensitivity()
         report = {
             "energy": energy,
             "micro_iterations": iterations,
             "rve_solves": admissible.astype(np.int64),
         }
-        return Response(stress, tangents, new_state, new_hint, ok, None, report)
+        return Response(
+            stress, tangents if tangent else None, new_state, new_hint, ok,
+            sensitivities if sensitivity else None, report,
+        )  # fmt: skip
 
     def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
         q, total, ok = self.problem.equilibrate(strain, guess)

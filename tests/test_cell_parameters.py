@@ -1,0 +1,109 @@
+"""Constants of phases as per-point parameters: one cell serves a graded body."""
+
+import numpy as np
+import pytest
+import ufl
+from contract import check_contract
+from dolfinx import fem
+from mpi4py import MPI
+
+from fesurrogate import InputError, Kinematics
+from fesurrogate.fem import MacroProblem, MaterialField, strain_of
+from fesurrogate.fem.mesh import rectangle
+from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic, neo_hookean
+
+NAMES = ("stiff.shear_modulus", "soft.lame", "stiff.lame")
+SOFT, STIFF = {"shear_modulus": 1.0, "lame": 1.5}, {"shear_modulus": 10.0, "lame": 15.0}
+
+
+def graded(gdim: int = 2, **options) -> RVEMaterial:
+    cell = laminate_cell(gdim, {"soft": 0.4, "stiff": 0.6}, resolution=2)
+    phases = {"soft": neo_hookean(**SOFT), "stiff": neo_hookean(**STIFF)}
+    return RVEMaterial(
+        cell, phases, Kinematics(gdim, "finite"), parameters=NAMES, degree=1, rtol=1e-11, **options
+    )
+
+
+def samples(rve: RVEMaterial, n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    strain = rve.kinematics.rest + rng.uniform(-0.1, 0.1, (n, rve.kinematics.size))
+    return strain, rng.uniform(1.0, 20.0, (n, len(NAMES)))
+
+
+def test_a_parameter_is_the_constant_it_stands_for() -> None:
+    rve = graded()
+    strain, values = samples(rve, 3)
+    got = rve.evaluate(strain, parameters=values)
+    for i, (stiff_shear, soft_lame, stiff_lame) in enumerate(values):
+        phases = {
+            "soft": neo_hookean(shear_modulus=1.0, lame=soft_lame),
+            "stiff": neo_hookean(shear_modulus=stiff_shear, lame=stiff_lame),
+        }
+        one = RVEMaterial(rve.cell, phases, rve.kinematics, degree=1, rtol=1e-11)
+        expected = one.evaluate(strain[i : i + 1])
+        np.testing.assert_allclose(got.stress[i], expected.stress[0], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(got.tangent[i], expected.tangent[0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("gdim", [2, 3])
+def test_parameters_meet_the_contract(gdim: int) -> None:
+    rve = graded(gdim)
+    strain, values = samples(rve, 4)
+    check_contract(rve, strain, tolerance=1e-8, parameters=values, objective=True)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "traction"])
+def test_sensitivity_is_the_derivative_by_the_parameters(boundary: str) -> None:
+    rve = graded(boundary=boundary)
+    strain, values = samples(rve, 2)
+    slope = rve.evaluate(strain, parameters=values, tangent=False, sensitivity=True)
+    assert slope.tangent is None
+    base = rve.evaluate(strain, parameters=values).stress
+    direction = np.random.default_rng(1).uniform(-1, 1, values.shape)
+    errors = []
+    for h in (0.2, 0.1, 0.05):
+        moved = rve.evaluate(strain, parameters=values + h * direction).stress
+        linear = base + h * np.einsum("nmp,np->nm", slope.sensitivity, direction)
+        errors.append(np.linalg.norm(moved - linear))
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert (orders > 1.9).all() and errors[-1] > 1e-9
+
+
+def test_values_out_of_range_fail_as_data() -> None:
+    rve = graded()
+    strain, values = samples(rve, 4)
+    values[1, 0], values[2, 1] = -1.0, np.nan
+    got = rve.evaluate(strain, parameters=values)
+    assert got.ok.tolist() == [True, False, False, True]
+    assert np.isnan(got.stress[1:3]).all()
+
+
+def test_parameters_that_no_phase_has_are_refused() -> None:
+    cell = laminate_cell(2, {"only": 1.0}, resolution=1)
+    phases = {"only": neo_hookean(**SOFT)}
+    for wanted in (("only.young",), ("only.lame", "only.lame")):
+        with pytest.raises(InputError, match=r"out of only.shear_modulus, only.lame"):
+            RVEMaterial(cell, phases, Kinematics(2, "finite"), parameters=wanted)
+
+
+@pytest.mark.mpi
+def test_one_cell_serves_a_graded_body() -> None:
+    """A bar of stiffness E (1 + x) under a pull: its end moves by (F / E) ln 2."""
+    kinematics = Kinematics(2, "small")
+    cell = laminate_cell(2, {"only": 1.0}, resolution=1)
+    phases = {"only": linear_elastic(young=1.0, poisson=0.0)}
+    rve = RVEMaterial(cell, phases, kinematics, parameters=("only.young",), degree=1)
+    bar = rectangle(MPI.COMM_WORLD, cells=(16, 1))
+    V = fem.functionspace(bar.mesh, ("Lagrange", 2, (2,)))
+    u, v = fem.Function(V), ufl.TestFunction(V)
+    x = ufl.SpatialCoordinate(bar.mesh)
+    field = MaterialField(
+        rve, strain_of(u, kinematics), degree=4, parameters=ufl.as_vector([10 * (1 + x[0])])
+    )
+    left = fem.locate_dofs_topological(V, 1, bar.facets("left"))
+    right = ufl.Measure("ds", domain=bar.mesh, subdomain_data=bar.facet_tags)(bar.names["right"][1])
+    pull = 0.01 * v[0] * right
+    problem = MacroProblem(u, [field], bcs=[fem.dirichletbc(np.zeros(2), left, V)], external=pull)
+    assert problem.solve().converged
+    moved = bar.mesh.comm.allreduce(fem.assemble_scalar(fem.form(u[0] * right)))
+    assert moved == pytest.approx(0.001 * np.log(2.0), rel=1e-5)
