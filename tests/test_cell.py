@@ -7,6 +7,7 @@ from dolfinx import mesh
 from mpi4py import MPI
 
 from fesurrogate import InputError, Kinematics
+from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.micro import (
     Cell,
     RVEMaterial,
@@ -78,7 +79,7 @@ def perforated(count: int = 8, *, tagged: bool) -> Cell:
     hole = np.abs(middle - 0.5).max(axis=1) < 0.25
     if tagged:
         return make_cell(unit, {"plate": cells[~hole], "hole": cells[hole]}, void="hole")
-    x, nodes = unit.geometry.x[:, :2], unit.geometry.dofmap[cells[~hole]]
+    x, nodes = unit.geometry.x[:, :2], geometry_dofmap(unit)[cells[~hole]]
     everything = {"plate": np.arange(len(nodes))}
     return cell_from_arrays("quadrilateral", x, nodes, phases=everything, void="hole")
 
@@ -115,7 +116,7 @@ def test_the_conductivity_of_a_perforated_plate() -> None:
 
 def test_phases_are_read_from_any_mesh_with_tags(tmp_path) -> None:
     cell = laminate_cell(2, {"soft": 0.5, "stiff": 0.5}, resolution=4)
-    x, nodes = cell.mesh.geometry.x, cell.mesh.geometry.dofmap.copy()
+    x, nodes = cell.mesh.geometry.x, geometry_dofmap(cell.mesh).copy()
     turned = np.linalg.det(np.diff(x[nodes][:, :, :2], axis=1)) < 0
     nodes[turned] = nodes[turned][:, [0, 2, 1]]
     tags = np.zeros(len(nodes), dtype=np.int32)
@@ -157,7 +158,7 @@ def test_what_is_no_cell_is_refused() -> None:
 
 def test_a_mesh_whose_phases_share_no_node_is_refused() -> None:
     unit, middle = unit_square(4)
-    x, nodes = unit.geometry.x[:, :2], unit.geometry.dofmap.astype(np.int64)
+    x, nodes = unit.geometry.x[:, :2], geometry_dofmap(unit).astype(np.int64)
     core = np.abs(middle - 0.5).max(axis=1) < 0.25
     apart = np.where(core[:, None], nodes + len(x), nodes)
     phases = {"core": np.flatnonzero(core), "rim": np.flatnonzero(~core)}
