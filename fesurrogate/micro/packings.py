@@ -85,9 +85,7 @@ def random_packing(
     return _away_from_faces(centres, radius, np.random.default_rng([seed, 2]))
 
 
-def check_packing(
-    volume_fraction: float, count: int, *, gdim: int, seed: int, gap: float
-) -> None:
+def check_packing(volume_fraction: float, count: int, *, gdim: int, seed: int, gap: float) -> None:
     """Refuse arguments of a packing that no arrangement can meet.
 
     Raises:
