@@ -3,13 +3,16 @@
 from fesurrogate.laws.j2 import J2Plasticity
 from fesurrogate.laws.linear import Linear, isotropic_stiffness, transversely_isotropic_stiffness
 from fesurrogate.laws.neo_hookean import NeoHookean
+from fesurrogate.laws.ogden import TRELOAR_RUBBER, Ogden
 from fesurrogate.laws.rotated import Rotated
 from fesurrogate.laws.viscoelastic import Viscoelastic
 
 __all__ = [
+    "TRELOAR_RUBBER",
     "J2Plasticity",
     "Linear",
     "NeoHookean",
+    "Ogden",
     "Rotated",
     "Viscoelastic",
     "isotropic_stiffness",
