@@ -195,7 +195,7 @@ class Ogden(Material):
         """
         first, second = stretch[:, pair[0]], stretch[:, pair[1]]
         product = first * second
-        half = 0.5 * np.log1p((first - second) / second)  # δ/2
+        half = 0.5 * np.log(first / second)  # δ/2
         beta = self._exponents - 1.0
         ratio = beta * _sinhc(half[:, None] * beta) / _sinhc(half)[:, None]  # (n, P)
         joint = np.sqrt(powers[:, :, pair[0]] * powers[:, :, pair[1]])  # (λ̄_i λ̄_j)^(α/2)
