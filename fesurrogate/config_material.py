@@ -37,6 +37,8 @@ class MaterialSettings:
     linear: LinearSettings | None = None
     j2_plasticity: J2PlasticitySettings | None = None
     factory: dict[str, Any] | None = None  # handed to the user's factory as it is
+    parameters: dict[str, float | str] | None = None  # a number, or a formula of x
+    rotated: bool = False  # by the parameters that say the orientation
 
     def __post_init__(self) -> None:
         module, colon, factory = self.kind.partition(":")

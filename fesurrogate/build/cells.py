@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fesurrogate.build.cell_makers import make_cell_of
 from fesurrogate.build.context import Context, naming, petsc_options
 from fesurrogate.build.laws import make_phase
 from fesurrogate.config_cell import RVESettings
@@ -11,18 +12,21 @@ from fesurrogate.config_cell import RVESettings
 
 def solved_cell(table: RVESettings, context: Context) -> Any:
     """Return the RVEMaterial of the table."""
-    from fesurrogate.micro import RVEMaterial, read_cell
+    from fesurrogate.micro import RVEMaterial
 
     phases = {}
     for name, phase in table.phases.items():
+        if phase.kind == "void":
+            continue
         with naming(f"phases.{name}"):
             phases[name] = make_phase(phase, context.kinematics)
-    cell = read_cell(table.mesh)
+    cell = make_cell_of(table, context.kinematics)
     with petsc_options("micro_", context.micro_options or {}):
         return RVEMaterial(
             cell,
             phases,
             context.kinematics,
+            parameters=context.parameters,
             degree=table.degree,
             boundary=table.boundary,
             rtol=table.rtol,

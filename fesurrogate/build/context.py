@@ -22,6 +22,7 @@ class Context:
     allow_code: bool = False
     micro_options: Mapping[str, Any] | None = None
     threads: int = 1  # a rank
+    parameters: tuple[str, ...] = ()  # of the Material, that are given a point
 
 
 class _NamedError(InputError):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from dolfinx import fem
+import ufl
+from dolfinx import fem, mesh
 
+from fesurrogate.build.context import naming
+from fesurrogate.build.expression import formula
 from fesurrogate.build.materials import load_material
-from fesurrogate.config import Settings
+from fesurrogate.config import Settings, read_config
+from fesurrogate.config_material import MaterialSettings
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.strain import strain_of
+from fesurrogate.material import Material
 
 
 def load_field(
@@ -35,6 +41,26 @@ def load_field(
     Raises:
         InputError: On all ranks, with the same message: the TOML, or what it names, is unusable.
     """
-    comm = u.function_space.mesh.comm
-    material = load_material(source, comm, kind=kind, allow_code=allow_code)
-    return MaterialField(material, strain_of(u, material.kinematics), degree=degree)
+    domain = u.function_space.mesh
+    settings = source if isinstance(source, Settings) else read_config(source)
+    material = load_material(settings, domain.comm, kind=kind, allow_code=allow_code)
+    assert settings.material is not None
+    with naming("material"):
+        parameters = parameters_of(material, settings.material, domain)
+    strain = strain_of(u, material.kinematics)
+    return MaterialField(material, strain, degree=degree, parameters=parameters)
+
+
+def parameters_of(material: Material, table: MaterialSettings, domain: mesh.Mesh) -> Any | None:
+    """Return the UFL vector of a Material's parameters from its table; None if it has none.
+
+    Raises:
+        InputError: A formula cannot be read.
+    """
+    if not material.parameter_names:
+        return None
+    values = []
+    for name in material.parameter_names:
+        with naming(f"parameters.{name}"):
+            values.append(formula((table.parameters or {})[name], domain))
+    return ufl.as_vector(values)

@@ -20,6 +20,8 @@ from fesurrogate.config import Settings, read_config
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
+from fesurrogate.laws.rotated import Rotated
 from fesurrogate.material import Material
 
 
@@ -95,6 +97,7 @@ def identify_material(
     Raises:
         InputError: On all ranks, with the same message.
     """
+    turned = ROTATION_NAMES[settings.kinematics.gdim] if table.rotated else ()
     context = Context(
         settings.kinematics,
         settings.models,
@@ -102,6 +105,7 @@ def identify_material(
         allow_code,
         settings.solver.micro,
         threads_per_rank(comm),
+        tuple(name for name in table.parameters or () if name not in turned),
     )
     chosen = getattr(table, table.table)
     if chosen is None and table.kind != "network" and ":" not in table.kind:
@@ -113,13 +117,28 @@ def identify_material(
 
     def build() -> tuple[Material, Any]:
         with naming(f"{where}.{table.table}"):
-            return make(table, context)
+            material, ingredients = make(table, context)
+        if table.rotated:
+            material = Rotated(material)
+        with naming(f"{where}.parameters"):
+            _check_parameters(material, table)
+        return material, ingredients
 
     material, ingredients = first_rank_first(comm, build)
-    description = json.dumps([table.kind, repr(settings.kinematics), ingredients], sort_keys=True)
+    setting = [table.kind, repr(settings.kinematics), material.parameter_names]
+    description = json.dumps([*setting, ingredients], sort_keys=True)
     return IdentifiedMaterial(
         material, table.kind, hashlib.sha256(description.encode()).hexdigest()[:16]
     )
+
+
+def _check_parameters(material: Material, table: MaterialSettings) -> None:
+    given, needed = set(table.parameters or ()), set(material.parameter_names)
+    if given != needed:
+        raise InputError(
+            f"{', '.join(sorted(given)) or 'none'} given; kind {table.kind!r} needs "
+            f"{', '.join(material.parameter_names) or 'none'}"
+        )
 
 
 # -- one function a kind: the Material, and what it is made of (JSON) ------------------------
@@ -135,7 +154,8 @@ def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material
     from fesurrogate.laws import Linear
 
     assert table.rve is not None
-    cell, rest = solved_cell(table.rve, context), context.kinematics.rest
+    cell = solved_cell(table.rve, replace(context, parameters=()))
+    rest = context.kinematics.rest
     response = cell.evaluate(rest[None])
     assert response.ok.all() and response.tangent is not None
     return Linear(context.kinematics, response.tangent[0]), [

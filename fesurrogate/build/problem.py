@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fesurrogate.build.context import naming
+from fesurrogate.build.field import parameters_of
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.probes import Probe, locate
 from fesurrogate.config import Schedule, Settings
@@ -122,15 +123,14 @@ def build_problem(
         )
         tables.append((table, materials[name]))
     for name, (_, cells) in regions.items():
-        material = materials[name].material
-        if material.parameter_names:
-            raise InputError(
-                f"{name}: {type(material).__name__} has the parameters "
-                f"{', '.join(material.parameter_names)}, which a TOML cannot give yet; use a script"
-            )
-        strain = strain_of(u, kinematics)
-        degree = settings.macro.quadrature_degree
-        fields[name] = MaterialField(material, strain, degree=degree, cells=cells)
+        material, table = materials[name].material, regions[name][0]
+        where = name if name == REST else f"regions.{name}"
+        with naming(where):
+            parameters = parameters_of(material, table, mesh)
+        strain, degree = strain_of(u, kinematics), settings.macro.quadrature_degree
+        fields[name] = MaterialField(
+            material, strain, degree=degree, cells=cells, parameters=parameters
+        )
     problem = MacroProblem(
         u, list(fields.values()), bcs=bcs, external=external, options=settings.solver.macro
     )
@@ -199,9 +199,9 @@ def _completed(table: MaterialSettings, base: MaterialSettings | None) -> Materi
     """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
     if base is None:
         return table
-    names = ("rve", "network", "neo_hookean", "linear", "j2_plasticity", "factory")
+    names = [item.name for item in fields(MaterialSettings) if item.name not in ("kind", "rotated")]
     merged = {name: getattr(table, name) or getattr(base, name) for name in names}
-    return MaterialSettings(kind=table.kind, **merged)
+    return MaterialSettings(kind=table.kind, rotated=table.rotated, **merged)
 
 
 def _boundary(tagged: TaggedMesh, name: str) -> NDArray[np.int32]:

@@ -78,6 +78,12 @@ def ensure_dataset(
     wanted, path = settings.generate, settings.dataset
     table = replace(settings.material, kind=wanted.source)
     source = identify_material(table, settings, comm, allow_code=allow_code)
+    if source.material.parameter_names:
+        names = ", ".join(source.material.parameter_names)
+        raise InputError(
+            f"generate: the source has the parameters {names}, which are not sampled yet; leave "
+            "out [material.parameters]"
+        )
     request = fingerprint(FORMAT, repr(settings.kinematics), source.fingerprint, asdict(wanted))
     found = together(comm, lambda: None if fresh else _stored(path, request))
     if all([found is not None] if comm is None else comm.allgather(found is not None)):
