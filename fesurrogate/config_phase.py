@@ -12,6 +12,7 @@ PHASE_CONSTANTS = {
     "linear_elastic": ("young", "poisson"),
     "conductor": ("conductivity",),
     "j2_plasticity": ("young", "poisson", "yield_stress"),
+    "void": (),
 }
 """Constants that each kind of phase needs."""
 
@@ -23,7 +24,7 @@ PHASE_OPTIONS = {"j2_plasticity": ("hardening", "saturation", "rate")}
 class PhaseSettings:
     """``[material.rve.phases.NAME]``: the law of one phase of the cell."""
 
-    kind: Literal["neo_hookean", "linear_elastic", "conductor", "j2_plasticity"]
+    kind: Literal["neo_hookean", "linear_elastic", "conductor", "j2_plasticity", "void"]
     shear_modulus: float | None = None
     lame: float | None = None
     young: float | None = None
@@ -40,7 +41,7 @@ class PhaseSettings:
         if not set(needed) <= given <= {*needed, *options}:
             besides = f", and {', '.join(options)} where wanted" if options else ""
             raise InputError(
-                f"kind {self.kind!r} takes {' and '.join(needed)}{besides}; "
+                f"kind {self.kind!r} takes {' and '.join(needed) or 'no constants'}{besides}; "
                 f"given: {', '.join(sorted(given)) or 'none'}"
             )
 
