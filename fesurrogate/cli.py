@@ -1,4 +1,4 @@
-"""The command line: ``fesurrogate run | generate | train | doctor``.
+"""The command line: ``fesurrogate run | homogenize | generate | train | doctor``.
 
 Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 130
 interrupted. Options of PETSc, one dash and a word, are handed to PETSc before DOLFINx is imported
@@ -29,6 +29,9 @@ Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
 Results = Annotated[
     Path | None, typer.Option("--output", help="Folder of results.json [default: FOLDER/KIND].")
+]
+HomogenizeOutput = Annotated[
+    Path | None, typer.Option("--output", help="Folder of results.json [FOLDER/homogenize].")
 ]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help='Allow kind = "module:factory" to run your code.')
@@ -161,6 +164,28 @@ def run(
     if results.converged:
         return CONVERGED, "\n".join(lines)
     return NOT_CONVERGED, "\n".join([*lines, f"error: {results.message}"])
+
+
+@app.command()
+def homogenize(
+    context: typer.Context,
+    config: Config,
+    output: HomogenizeOutput = None,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Find the effective properties of the cell of a TOML, with bounds, errors and pictures."""
+    comm = _needed(context.obj, "homogenize")
+    _log(comm, verbose)
+    settings = _settings(config, comm)
+    folder = settings.folder / "homogenize" if output is None else output.absolute()
+    from fesurrogate.homogenize import homogenize
+
+    with _about(config):
+        found = homogenize(settings, comm, folder, progress=True)
+    text = f"{found.text}\nresults: {folder / 'results.json'}" if found.results else ""
+    if not found.message:
+        return CONVERGED, text
+    return NOT_CONVERGED, f"{text}\nerror: {found.message}".lstrip()
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from fesurrogate.config_cell import DEGREES, LARGEST_DEGREE
 from fesurrogate.config_file import check, read_table
+from fesurrogate.config_homogenize import HomogenizeSettings
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
@@ -233,6 +234,7 @@ class Settings:
     solver: SolverSettings = SolverSettings()
     output: OutputSettings = OutputSettings()
     generate: GenerateSettings = GenerateSettings()
+    homogenize: HomogenizeSettings = HomogenizeSettings()
     train: TrainSettings = TrainSettings()
     source: Path | None = field(default=None, metadata={"key": False})
     run_output: Path | None = field(default=None, metadata={"key": False})

@@ -42,7 +42,8 @@ def reuss(
     Duffin (1969), J. Math. Anal. Appl. 26, 576.
     """
     matrices, shares = _checked(stiffnesses, fractions)
-    parts = [C / share for C, share in zip(matrices, shares, strict=True) if share > 0]
+    there = np.flatnonzero(shares > 0)
+    parts: list[Array] = [matrices[k] / shares[k] for k in there]
     return np.asarray(reduce(_in_series, parts))
 
 

@@ -185,7 +185,7 @@ def transversely_isotropic(
     if axis is None:
         return min((transversely_isotropic(C, k) for k in range(3)), key=lambda fit: fit[2])
     k, cross, n, m, p = hill_moduli(C, axis)
-    near = np.zeros((6, 6))
+    near: Array = np.zeros((6, 6))
     near[:2, :2] = [[k + m, k - m], [k - m, k + m]]
     near[2, :2] = near[:2, 2] = cross
     np.fill_diagonal(near[2:, 2:], [n, 2 * p, 2 * p, 2 * m])
@@ -256,11 +256,12 @@ def _compliance(stiffness: Array, size: int) -> Array:  # (size, size)
             "engineering constants need a positive definite one: look for a part of the cell that "
             "hangs on nothing"
         )
-    return np.linalg.inv((C + C.T) / 2)
+    return np.asarray(np.linalg.inv((C + C.T) / 2), dtype=np.float64)
 
 
 def _ratio(part: Array, whole: Array) -> float:
-    return float(np.linalg.norm(part) / np.linalg.norm(whole))
+    scale = float(np.linalg.norm(whole))
+    return float(np.linalg.norm(part)) / scale if scale else 0.0
 
 
 def _floats(constants: dict[str, float]) -> dict[str, float]:

@@ -180,7 +180,7 @@ def discretisation_error(
     error = changes[-1] / (2**order - 1)
     cut = "the last mesh and the one before it, each element cut in two along each direction"
     if observed:
-        how = f"change between {cut}, over 2^q - 1 with the order q = {order:.2f} of three meshes"
+        how = f"change between {cut}, over 2^q - 1 with the order q that three meshes show"
     else:
         how = f"change between {cut}: the error if it falls with the first power of the mesh size"
     how += "; facets in place of curved interfaces remain and are not in it"

@@ -1,0 +1,203 @@
+"""Pictures of cells in 2D and 3D: one panel for each field, or the phases in colours.
+
+A plane cell is drawn whole, a solid one by the faces of its surface, seen from above the corner of
+the largest coordinates. All functions draw serial meshes, on the rank that calls them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dolfinx import mesh as meshes
+from dolfinx.mesh import Mesh
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from numpy.typing import NDArray
+
+from fesurrogate.fem.compat import geometry_dofmap
+from fesurrogate.kinematics import Array
+
+PHASE_COLOURS = ("#d8dee6", "#2f5d8a", "#d9822b", "#5a9367", "#8e6bb0", "#b5484b")
+_CORNERS = {3: [0, 1, 2], 4: [0, 1, 3, 2]}  # of a face or a plane cell, around it
+_LIGHT = np.array([0.35, 0.2, 0.9])  # how bright faces normal to x, y and z are, in part
+
+
+def plot_phases(
+    path: str | Path,
+    mesh: Mesh,
+    phase_cells: Mapping[str, NDArray[np.int32]],
+    *,
+    fractions: Mapping[str, float],
+    title: str = "",
+) -> None:
+    """Draw the phases of a cell in colours, with their volume fractions.
+
+    Args:
+        path: Of the PNG file.
+        mesh: Serial mesh, plane or solid.
+        phase_cells: Cells of each phase.
+        fractions: Of each phase; one without cells (a void) is named in the legend.
+        title: Of the picture.
+    """
+    names = sorted(fractions, reverse=True)  # "matrix" is pale, "fibre" is dark
+    count = sum(len(rows) for rows in phase_cells.values())
+    colours, handles = np.zeros((count, 3)), []
+    for k, name in enumerate(names):
+        void = name not in phase_cells
+        colour = "#ffffff" if void else PHASE_COLOURS[k % len(PHASE_COLOURS)]
+        if not void:
+            colours[phase_cells[name]] = to_rgb(colour)
+        text = f"{name} ({100 * fractions[name]:.1f} %)"
+        handles.append(Patch(facecolor=colour, edgecolor="#666666", label=text))
+    figure = Figure(figsize=(5.0, 5.4), layout="constrained")
+    axes = _axes(figure, mesh, 1)[0]
+    _draw(axes, mesh, colours, edges=True)
+    axes.set_title(title)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    _save(figure, path)
+
+
+def plot_fields(
+    path: str | Path,
+    mesh: Mesh,
+    fields: Mapping[str, Array],  # each (cells,)
+    *,
+    label: str,
+    title: str = "",
+) -> None:
+    """Draw one panel a field, each with a colour bar of its own.
+
+    Args:
+        path: Of the PNG file.
+        mesh: Serial mesh, plane or solid.
+        fields: One value for each cell, by title.
+        label: Of the colour bars.
+        title: Of the picture.
+    """
+    columns = min(3, len(fields))
+    rows = math.ceil(len(fields) / columns)
+    figure = Figure(figsize=(3.9 * columns, 3.5 * rows + 0.4), layout="constrained")
+    for axes, (name, values) in zip(_axes(figure, mesh, len(fields)), fields.items(), strict=True):
+        norm = Normalize(0.0, float(values.max()))
+        drawn = _draw(axes, mesh, values, norm=norm)
+        axes.set_title(name)
+        figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def plot_path(
+    path: str | Path,
+    strain: Array,  # (T, m), from rest
+    stress: Array,  # (T, m)
+    *,
+    names: tuple[Sequence[str], Sequence[str]],
+    title: str = "",
+) -> None:
+    """Draw the components of the stress over the component of strain that moves most.
+
+    Components that stay below a thousandth of the largest are left out. Begins at rest.
+
+    Args:
+        path: Of the PNG file.
+        strain: From rest.
+        stress: Of each strain.
+        names: Of the components of strain and of stress.
+        title: Of the picture.
+    """
+    strain, stress = (np.vstack([np.zeros((1, a.shape[1])), a]) for a in (strain, stress))
+    along = int(np.ptp(strain, axis=0).argmax())
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    largest = np.abs(stress).max()
+    for k, name in enumerate(names[1]):
+        if np.abs(stress[:, k]).max() > 1e-3 * largest:
+            axes.plot(strain[:, along], stress[:, k], marker="o", markersize=3, label=name)
+    axes.set(xlabel=names[0][along], ylabel="mean stress", title=title)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def _axes(figure: Figure, mesh: Mesh, count: int) -> list[Any]:
+    """Return equal axes without frames."""
+    columns = min(3, count)
+    shape = (math.ceil(count / columns), columns)
+    solid = {"projection": "3d", "proj_type": "ortho"} if mesh.geometry.dim == 3 else {}
+    axes = list(figure.subplots(*shape, squeeze=False, subplot_kw=solid).ravel())
+    for one in axes:
+        one.set_axis_off()
+    return axes[:count]
+
+
+def _draw(
+    axes: Any,
+    mesh: Mesh,
+    values: Array,  # (cells,), or colours (cells, 3)
+    *,
+    norm: Normalize | None = None,
+    edges: bool = False,
+) -> Any:
+    """Draw a cell; return what a colour bar needs."""
+    if mesh.geometry.dim == 3:
+        return _draw_solid(axes, mesh, values, norm)
+    nodes = geometry_dofmap(mesh)
+    corners = 3 if mesh.topology.cell_name() == "triangle" else 4
+    x = mesh.geometry.x[nodes[:, _CORNERS[corners]], :2]
+    style: dict[str, Any] = {"edgecolor": "face", "linewidth": 0.2}
+    if edges and len(x) <= 5000:
+        style = {"edgecolor": "white", "linewidth": 0.3}
+    if norm is None:
+        drawn = PolyCollection(x, facecolors=values, **style)
+    else:
+        drawn = PolyCollection(x, array=values, cmap="viridis", norm=norm, **style)
+    axes.add_collection(drawn)
+    mesh.topology.create_connectivity(1, 2)
+    facets = meshes.exterior_facet_indices(mesh.topology)
+    ends = meshes.entities_to_geometry(mesh, 1, facets)[:, :2]
+    outline = mesh.geometry.x[ends, :2]
+    axes.add_collection(LineCollection(outline, colors="#444444", linewidths=0.8))
+    axes.autoscale_view()
+    axes.set_aspect("equal")
+    return drawn
+
+
+def _draw_solid(axes: Any, mesh: Mesh, values: Array, norm: Normalize | None) -> Any:
+    """Draw the surface, faces shaded by their direction."""
+    mesh.topology.create_connectivity(2, 3)
+    facets = meshes.exterior_facet_indices(mesh.topology)
+    cell = np.array([mesh.topology.connectivity(2, 3).links(facet)[0] for facet in facets])
+    corners = 3 if mesh.topology.cell_name() == "tetrahedron" else 4
+    nodes = meshes.entities_to_geometry(mesh, 2, facets)[:, _CORNERS[corners]]
+    x = mesh.geometry.x[nodes]  # (facets, corners, 3)
+    normal = np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0])
+    normal = np.abs(normal) / np.linalg.norm(normal, axis=1, keepdims=True)
+    light = 0.72 + 0.28 * np.clip(normal @ _LIGHT, 0, 1)
+    scale = None
+    if norm is None:
+        colours = values[cell]
+    else:
+        from matplotlib.cm import ScalarMappable
+
+        scale = ScalarMappable(norm, "viridis")
+        colours = scale.to_rgba(values[cell])[:, :3]
+    shaded = colours * light[:, None]
+    axes.add_collection3d(Poly3DCollection(x, facecolors=shaded, edgecolors=shaded, linewidths=0.2))
+    lower, upper = mesh.geometry.x.min(axis=0), mesh.geometry.x.max(axis=0)
+    axes.set(xlim=(lower[0], upper[0]), ylim=(lower[1], upper[1]), zlim=(lower[2], upper[2]))
+    axes.set_box_aspect(upper - lower)
+    axes.view_init(elev=28, azim=35)
+    return scale
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=160)
