@@ -55,7 +55,7 @@ def image_cell(
         raise InputError(
             f"{source} is of shape {labels.shape}; expected [row, column] or [page, row, column]"
         )
-    known = check_phases(phases, void)
+    known = _labels_of(phases, void)
     steps = np.asarray(spacing, dtype=float)
     if steps.shape not in ((), (labels.ndim,)) or not (np.isfinite(steps) & (steps > 0)).all():
         raise InputError(f"spacing is {spacing}; expected a number > 0, or {labels.ndim} of them")
@@ -72,7 +72,7 @@ def image_cell(
     return grid_cell(index, lines, list(known), void=void, source=source)
 
 
-def check_phases(phases: Mapping[str, Labels], void: str | None) -> dict[str, list[int]]:
+def _labels_of(phases: Mapping[str, Labels], void: str | None) -> dict[str, list[int]]:
     """Return the labels of each phase as a list.
 
     Raises:
