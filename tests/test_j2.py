@@ -486,7 +486,7 @@ def test_rows_whose_newton_does_not_converge_fail_as_data(monkeypatch: pytest.Mo
     strain = mixed_batch(law)
     strain[4] *= (1 + 1e-9) * YIELD / von_mises(2 * SHEAR * strain[4])
     enough = law.evaluate(strain)
-    monkeypatch.setattr("fesurrogate.laws.j2.NEWTON_STEPS", 3)
+    monkeypatch.setattr("fesurrogate.laws.hardening.NEWTON_STEPS", 3)
     scarce = law.evaluate(strain)
     elastic = np.arange(len(strain)) % 3 == 0
     assert scarce.ok[elastic].all() and scarce.ok[4] and scarce.ok.sum() == elastic.sum() + 1

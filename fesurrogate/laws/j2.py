@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, BoolArray, Kinematics
+from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, Kinematics
+from fesurrogate.laws.constants import NOT_NEGATIVE, POISSON, POSITIVE, Constants
+from fesurrogate.laws.hardening import Hardening
+from fesurrogate.laws.isotropic import elastic_moduli
 from fesurrogate.material import Material, Response, masked
 
 YIELD_TOLERANCE = 1e-12  # of the yield stress: a point held on the surface stays elastic
-NEWTON_TOLERANCE = 1e-14  # of the excess of the trial stress; round-off is about 1e-15
-NEWTON_STEPS = 50
 TRACE = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])  # Mandel components of the identity tensor
+DEVIATOR = np.eye(6) - np.outer(TRACE, TRACE) / 3.0
+RANGES = {
+    "young": POSITIVE,
+    "poisson": POISSON,
+    "yield_stress": POSITIVE,
+    "hardening": NOT_NEGATIVE,
+    "saturation": NOT_NEGATIVE,
+    "rate": NOT_NEGATIVE,
+}
 
 
 @final
@@ -47,9 +59,11 @@ class J2Plasticity(Material):
         saturation: What Voce hardening adds to the yield stress in the end, >= 0, in units of
             stress.
         rate: Exponent of Voce hardening, >= 0 and without unit; > 0 where saturation is.
+        parameters: Names of the constants that are parameters of the points instead. A point
+            whose parameters are out of range fails.
 
     Raises:
-        InputError: A constant is out of range.
+        InputError: A constant is out of range, or a parameter is none of them.
 
     Note:
         Softening is refused: without a length scale its answers depend on the mesh.
@@ -67,36 +81,29 @@ class J2Plasticity(Material):
         hardening: float = 0.0,
         saturation: float = 0.0,
         rate: float = 0.0,
+        parameters: Sequence[str] = (),
     ) -> None:
-        for name, value in {"young": young, "yield_stress": yield_stress}.items():
-            if not (np.isfinite(value) and value > 0.0):
-                raise InputError(f"J2Plasticity: {name} is {value!r}; expected a finite number > 0")
-        if not -1.0 < poisson < 0.5:
-            raise InputError(
-                f"J2Plasticity: poisson is {poisson!r}; expected a number in (-1, 0.5)"
-            )
-        voce = {"hardening": hardening, "saturation": saturation, "rate": rate}
-        for name, value in voce.items():
-            if not (np.isfinite(value) and value >= 0.0):
-                raise InputError(
-                    f"J2Plasticity: {name} is {value!r}; expected a finite number >= 0"
-                )
+        values = {
+            "young": young,
+            "poisson": poisson,
+            "yield_stress": yield_stress,
+            "hardening": hardening,
+            "saturation": saturation,
+            "rate": rate,
+        }
+        self._constants = Constants("J2Plasticity", values, RANGES, parameters=parameters)
+        self.parameter_names = self._constants.names
         if saturation > 0.0 and rate == 0.0:
             raise InputError(
                 f"J2Plasticity: rate is {rate!r} with saturation = {saturation!r}; expected a "
                 "rate > 0, or leave saturation out"
             )
         self.kinematics = Kinematics(gdim)
-        self.young, self.poisson = float(young), float(poisson)
-        self.yield_stress, self.hardening = float(yield_stress), float(hardening)
-        self.saturation, self.rate = float(saturation), float(rate)
-        self._shear = self.young / (2.0 * (1.0 + self.poisson))
-        self._bulk = self.young / (3.0 * (1.0 - 2.0 * self.poisson))
         solid = SYMMETRIC_PAIRS[3]
         self._columns = [solid.index(pair) for pair in SYMMETRIC_PAIRS[gdim]]
         block = np.ix_(self._columns, self._columns)
-        self._volumetric = self._bulk * np.outer(TRACE, TRACE)[block]
-        self._deviatoric = 2.0 * self._shear * (np.eye(6) - np.outer(TRACE, TRACE) / 3.0)[block]
+        self._volumetric = np.outer(TRACE, TRACE)[block]
+        self._deviatoric = DEVIATOR[block]
 
     def respond(
         self,
@@ -111,46 +118,66 @@ class J2Plasticity(Material):
     ) -> Response:
         """Answer the radial return; rows whose strain or state is not finite or overflows fail."""
         n, size = strain.shape
+        constants, ok = self._constants.at(parameters)
+        young, poisson = constants.pop("young"), constants.pop("poisson")
+        shear, bulk, by_young, by_poisson = elastic_moduli(young, poisson)
+        slopes = {"young": by_young, "poisson": by_poisson}
+        law = Hardening(**constants)
+        ok &= (law.saturation == 0.0) | (law.rate > 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             elastic = -state[:, :6]  # (n, 6), a copy
             elastic[:, self._columns] += strain
             volume = elastic[:, :3].sum(axis=1)
-            deviator = 2.0 * self._shear * (elastic - volume[:, None] / 3.0 * TRACE)
+            direction = elastic - volume[:, None] / 3.0 * TRACE
+            deviator = 2.0 * shear[:, None] * direction
             trial = np.sqrt(1.5 * np.einsum("ni,ni->n", deviator, deviator))
-            flow_stress = self.flow_stress(state[:, 6])
+            flow_stress = law.flow_stress(state[:, 6])
             excess = trial - flow_stress
-            ok = np.isfinite(excess) & np.isfinite(volume)
+            ok &= np.isfinite(excess) & np.isfinite(volume)
             rows = np.flatnonzero(ok & (excess > YIELD_TOLERANCE * flow_stress))
-            increment, converged = self._increment(excess[rows], state[rows, 6])
+            increment, converged = law.rows(rows).increment(
+                excess[rows], state[rows, 6], 3.0 * shear[rows]
+            )
             if not converged.all():
                 ok[rows[~converged]] = False
                 rows, increment = rows[converged], increment[converged]
 
+            end = state.copy()
+            end[rows, 6] += increment
+            flowing, accumulated = law.rows(rows), end[rows, 6]
+            slope, triple = flowing.slope(accumulated), 3.0 * shear[rows]
+            normal = 1.5 * deviator[rows] / trial[rows, None]  # d α̇ -> ε̇ᵖ
+            shrink = flowing.flow_stress(accumulated) / trial[rows]  # θ, without cancellation
+            deviator[rows] *= shrink[:, None]
+            end[rows, :6] += increment[:, None] * normal
+            stress = deviator + (bulk * volume)[:, None] * TRACE
             moduli = None
             if tangent:
-                moduli = np.empty((n, size, size))
-                moduli[:] = self._volumetric + self._deviatoric
-            end = state.copy()
-            if rows.size:
-                accumulated = state[rows, 6] + increment
-                normal = 1.5 * deviator[rows] / trial[rows, None]  # d α̇ -> ε̇ᵖ
-                shrink = self.flow_stress(accumulated) / trial[rows]  # θ, without cancellation
-                deviator[rows] *= shrink[:, None]
-                end[rows, :6] += increment[:, None] * normal
-                end[rows, 6] = accumulated
-                if moduli is not None:
-                    moduli[rows] = self._tangent(
-                        normal[:, self._columns], shrink, increment / trial[rows], accumulated
-                    )
-            stress = deviator + (self._bulk * volume)[:, None] * TRACE
+                reduced = 2.0 * shear
+                reduced[rows] *= shrink
+                moduli = bulk[:, None, None] * self._volumetric
+                moduli += reduced[:, None, None] * self._deviatoric
+                moduli[rows] -= self._softening(normal, triple, slope, increment / trial[rows])
+            derivative = None
+            if sensitivity:
+                by_shear, by_flow = self._derivatives(direction, rows, slope, triple, increment)
+                parts = {
+                    name: by_constant[:, None] * by_flow
+                    for name, by_constant in law.derivatives(end[:, 6]).items()
+                }
+                for name, (shear_slope, bulk_slope) in slopes.items():
+                    parts[name] = shear_slope[:, None] * by_shear
+                    parts[name] += (bulk_slope * volume)[:, None] * TRACE
+                columns = {name: part[:, self._columns] for name, part in parts.items()}
+                derivative = self._constants.columns(columns, (n, size))
             energy = (
-                0.5 * self._bulk * volume**2
-                + np.einsum("ni,ni->n", deviator, deviator) / (4.0 * self._shear)
-                + self.stored_energy(end[:, 6])
+                0.5 * bulk * volume**2
+                + np.einsum("ni,ni->n", deviator, deviator) / (4.0 * shear)
+                + law.stored_energy(end[:, 6])
             )
         report = {
             "energy": energy,
-            "dissipation": self.yield_stress * end[:, 6],
+            "dissipation": law.yield_stress * end[:, 6],
             "plastic_strain": end[:, 6].copy(),
         }
         if size == 3:
@@ -163,80 +190,42 @@ class J2Plasticity(Material):
             end,
             hint.copy(),
             np.ones(n, dtype=bool),
-            np.zeros((n, size, 0)) if sensitivity else None,
+            derivative,
             report,
         )
         return masked(response, ok)
 
-    def flow_stress(
+    def _softening(
         self,
-        accumulated: Array,  # (n,), α
-    ) -> Array:  # (n,)
-        """Return yield_stress + hardening α + saturation (1 - exp(-rate α))."""
-        stress = self.yield_stress + self.hardening * accumulated
-        if self.saturation:
-            stress -= self.saturation * np.expm1(-self.rate * accumulated)
-        return stress
-
-    def stored_energy(
-        self,
-        accumulated: Array,  # (n,), α
-    ) -> Array:  # (n,)
-        """Return the energy per volume stored by hardening, ∫ (flow stress - yield_stress) dα."""
-        energy = 0.5 * self.hardening * accumulated**2
-        if self.saturation:
-            remaining = np.expm1(-self.rate * accumulated) / self.rate
-            energy += self.saturation * (accumulated + remaining)
-        return energy
-
-    def _increment(
-        self,
-        excess: Array,  # (n,), trial stress - flow stress, > 0
-        accumulated: Array,  # (n,), α at the last accepted increment
-    ) -> tuple[Array, BoolArray]:  # (n,) each
-        """Return Δα and whether Newton found it.
-
-        f(Δα) = excess - (3μ + hardening) Δα - r (1 - exp(-rate Δα)),
-        r = saturation exp(-rate α)
-
-        falls and is convex: from the left of the root Newton rises to it and cannot pass it. The
-        safeguard is the start, the root of the bound from below with all of r spent. It saves the
-        many steps that the steep part would cost where saturation · rate far exceeds 3μ.
-        """
-        slope = 3.0 * self._shear + self.hardening
-        converged: BoolArray = np.zeros(len(excess), dtype=np.bool_)
-        root = np.asarray(excess / slope, dtype=np.float64)
-        if not self.saturation:
-            converged[:] = True
-            return root, converged
-        reserve = self.saturation * np.exp(-self.rate * accumulated)
-        root = np.asarray(np.clip(excess - reserve, 0.0, None) / slope, dtype=np.float64)
-        left = np.arange(len(excess))  # points that still iterate: each one on its own
-        for _ in range(NEWTON_STEPS):
-            point, gain = root[left], reserve[left]
-            decay = np.expm1(-self.rate * point)
-            value = excess[left] - slope * point + gain * decay
-            more = np.abs(value) > NEWTON_TOLERANCE * excess[left]
-            converged[left[~more]] = True
-            if not more.any():
-                break
-            step = value / (slope + self.rate * gain * (1.0 + decay))
-            left = left[more]
-            root[left] += step[more]
-        return root, converged
-
-    def _tangent(
-        self,
-        normal: Array,  # (n, m), d εᵖ / d α = √(3/2) n of Box 3.2
-        shrink: Array,  # (n,), θ
+        normal: Array,  # (n, 6), d εᵖ / d α = √(3/2) n of Box 3.2
+        triple: Array,  # (n,), 3μ
+        slope: Array,  # (n,), of the flow stress by α at the end
         ratio: Array,  # (n,), Δα / trial stress
-        accumulated: Array,  # (n,), α at the end
     ) -> Array:  # (n, m, m)
-        """Return κ 1⊗1 + 2μ θ (I - ⅓ 1⊗1) - 2μ θ̄ n⊗n (Box 3.2, step 5)."""
-        triple = 3.0 * self._shear
-        slope = self.hardening + self.saturation * self.rate * np.exp(-self.rate * accumulated)
-        factor = 4.0 / 3.0 * self._shear * (triple / (triple + slope) - triple * ratio)
-        scaled = factor[:, None] * normal
-        moduli = shrink[:, None, None] * self._deviatoric + self._volumetric
-        moduli -= scaled[:, :, None] * normal[:, None, :]
-        return moduli
+        """Return 2μ θ̄ n⊗n (Box 3.2, step 5)."""
+        along = normal[:, self._columns]
+        factor = 4.0 / 9.0 * triple * (triple / (triple + slope) - triple * ratio)
+        softening: Array = (factor[:, None] * along)[:, :, None] * along[:, None, :]
+        return softening
+
+    @staticmethod
+    def _derivatives(
+        direction: Array,  # (n, 6), deviator of ε - εᵖ at the last accepted increment
+        rows: NDArray[np.intp],  # of the points that flow
+        slope: Array,  # (rows,), of the flow stress by α at the end
+        triple: Array,  # (rows,), 3μ
+        increment: Array,  # (rows,), Δα
+    ) -> tuple[Array, Array]:  # (n, 6) each
+        """Return the derivatives of the stress by μ, and by the flow stress at fixed α.
+
+        At fixed strain and state the stress of a point that flows keeps its direction, and
+        2μ ê - 3μ Δα = flow stress(α + Δα) with ê = √(3/2) |direction| says how its size changes.
+        """
+        by_shear = 2.0 * direction
+        by_flow = np.zeros_like(direction)
+        length = np.sqrt(1.5 * np.einsum("ni,ni->n", direction[rows], direction[rows]))  # ê
+        unit = direction[rows] / length[:, None]
+        share = slope / (triple + slope)  # of what is added to the trial stress
+        by_shear[rows] = (share * (2.0 * length - 3.0 * increment))[:, None] * unit
+        by_flow[rows] = (1.0 - share)[:, None] * unit
+        return by_shear, by_flow

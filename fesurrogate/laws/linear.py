@@ -104,14 +104,22 @@ def isotropic_stiffness(
         )
     lame = young * poisson / ((1.0 + poisson) * (1.0 - 2.0 * poisson))
     shear = young / (2.0 * (1.0 + poisson))
+    volumetric, symmetric = isotropic_parts(kinematics)
+    return lame * volumetric + 2.0 * shear * symmetric
+
+
+def isotropic_parts(
+    kinematics: Kinematics,  # small or finite
+) -> tuple[Array, Array]:  # (m, m) each
+    """Return δ_ij δ_kl and ½ (δ_ik δ_jl + δ_il δ_jk) as matrices of the components."""
     identity = np.eye(kinematics.gdim)
+    trace = kinematics.pack(identity[None])[0]
     if kinematics.measure == "small":
-        trace = kinematics.pack(identity[None])[0]
-        return lame * np.outer(trace, trace) + 2.0 * shear * np.eye(kinematics.size)
-    full = lame * np.einsum("ij,kl->ijkl", identity, identity) + shear * (
+        return np.outer(trace, trace), np.eye(kinematics.size)
+    symmetric = 0.5 * (
         np.einsum("ik,jl->ijkl", identity, identity) + np.einsum("il,jk->ijkl", identity, identity)
     )
-    return full.reshape(kinematics.size, kinematics.size)
+    return np.outer(trace, trace), symmetric.reshape(kinematics.size, kinematics.size)
 
 
 def transversely_isotropic_stiffness(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, final
 
 import numpy as np
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics, determinant
+from fesurrogate.laws.constants import NOT_NEGATIVE, POSITIVE, Constants
 from fesurrogate.material import Material, Response, masked
+
+RANGES = {"shear_modulus": POSITIVE, "bulk_modulus": POSITIVE, "lame": NOT_NEGATIVE}
 
 
 @final
@@ -27,9 +31,12 @@ class NeoHookean(Material):
         shear_modulus: μ > 0.
         bulk_modulus: κ = λ + 2μ/3 of the undeformed solid, > 2μ/3; give this or ``lame``.
         lame: λ >= 0; give this or ``bulk_modulus``.
+        parameters: Names of the moduli given that are parameters of the points instead. A point
+            whose parameters are out of range fails.
 
     Raises:
-        InputError: A modulus is missing, given twice or out of range.
+        InputError: A modulus is missing, given twice or out of range, or a parameter is none of
+            those given.
     """
 
     def __init__(
@@ -39,26 +46,20 @@ class NeoHookean(Material):
         shear_modulus: float,
         bulk_modulus: float | None = None,
         lame: float | None = None,
+        parameters: Sequence[str] = (),
     ) -> None:
         if (bulk_modulus is None) == (lame is None):
             raise InputError("NeoHookean: give exactly one of bulk_modulus and lame")
-        given = {"shear_modulus": shear_modulus, "bulk_modulus": bulk_modulus}
-        for name, value in given.items():
-            if value is not None and not (np.isfinite(value) and value > 0.0):
-                raise InputError(f"NeoHookean: {name} is {value!r}; expected a finite number > 0")
-        if lame is None:
-            assert bulk_modulus is not None
-            lame = bulk_modulus - 2.0 * shear_modulus / 3.0
-            if lame < 0.0:
-                raise InputError(
-                    f"NeoHookean: bulk_modulus is {bulk_modulus!r}; expected at least "
-                    f"2/3 shear_modulus = {2.0 * shear_modulus / 3.0!r}"
-                )
-        if not (np.isfinite(lame) and lame >= 0.0):
-            raise InputError(f"NeoHookean: lame is {lame!r}; expected a finite number >= 0")
+        given = {"shear_modulus": shear_modulus, "bulk_modulus": bulk_modulus, "lame": lame}
+        values = {name: value for name, value in given.items() if value is not None}
+        self._constants = Constants("NeoHookean", values, RANGES, parameters=parameters)
+        self.parameter_names = self._constants.names
+        if bulk_modulus is not None and not bulk_modulus >= 2.0 * shear_modulus / 3.0:
+            raise InputError(
+                f"NeoHookean: bulk_modulus is {bulk_modulus!r}; expected at least "
+                f"2/3 shear_modulus = {2.0 * shear_modulus / 3.0!r}"
+            )
         self.kinematics = Kinematics(gdim, "finite")
-        self.shear_modulus = float(shear_modulus)
-        self.lame = float(lame)
 
     def respond(
         self,
@@ -74,24 +75,34 @@ class NeoHookean(Material):
         """Answer the closed form; rows with det F <= 0 fail."""
         n, size = strain.shape
         gdim = self.kinematics.gdim
-        mu, lame = self.shear_modulus, self.lame
-        ok = self.kinematics.admissible(strain)
+        constants, ok = self._constants.at(parameters)
+        mu, by_bulk = constants["shear_modulus"], "bulk_modulus" in constants
+        lame = constants["bulk_modulus"] - 2.0 * mu / 3.0 if by_bulk else constants["lame"]
+        ok &= self.kinematics.admissible(strain) & (lame >= 0.0)
         safe = np.where(ok[:, None], strain, self.kinematics.rest)
         gradient = safe.reshape(n, gdim, gdim)
         jacobian = determinant(safe, gdim)
         log_jacobian = np.log(jacobian)
         inverse = cofactor(gradient) / jacobian[:, None, None]  # (n, d, d), F⁻ᵀ
         pressure = (lame * log_jacobian - mu)[:, None, None]
-        stress = mu * gradient + pressure * inverse
+        stress = mu[:, None, None] * gradient + pressure * inverse
         invariant = np.einsum("ni,ni->n", safe, safe) - gdim  # I1 - 3
         energy = 0.5 * mu * (invariant - 2.0 * log_jacobian) + 0.5 * lame * log_jacobian**2
+        derivative = None
+        if sensitivity:
+            by_lame = (log_jacobian[:, None, None] * inverse).reshape(n, size)
+            by_shear = (gradient - inverse).reshape(n, size)
+            if by_bulk:
+                by_shear -= 2.0 / 3.0 * by_lame
+            parts = {"shear_modulus": by_shear, "lame": by_lame, "bulk_modulus": by_lame}
+            derivative = self._constants.columns(parts, (n, size))
         response = Response(
             stress.reshape(n, size),
-            self._tangent(inverse, pressure) if tangent else None,
+            self._tangent(inverse, pressure, mu, lame) if tangent else None,
             state.copy(),
             hint.copy(),
             np.ones(n, dtype=bool),
-            np.zeros((n, size, 0)) if sensitivity else None,
+            derivative,
             {"energy": np.where(ok, energy, np.nan)},
         )
         return masked(response, ok)
@@ -100,13 +111,15 @@ class NeoHookean(Material):
         self,
         inverse: Array,  # (n, d, d), F⁻ᵀ
         pressure: Array,  # (n, 1, 1), λ ln J - μ
+        mu: Array,  # (n,)
+        lame: Array,  # (n,)
     ) -> Array:  # (n, m, m)
         """Return μ δ_ik δ_JL + λ F⁻ᵀ_iJ F⁻ᵀ_kL - (λ ln J - μ) F⁻ᵀ_kJ F⁻ᵀ_iL."""
         n, size = len(inverse), self.kinematics.size
         flat = inverse.reshape(n, size)
-        direct = flat[:, :, None] * (self.lame * flat)[:, None, :]
+        direct = flat[:, :, None] * (lame[:, None] * flat)[:, None, :]
         crossed = np.einsum("nkJ,niL->niJkL", inverse, pressure * inverse).reshape(n, size, size)
-        return direct - crossed + self.shear_modulus * np.eye(size)
+        return direct - crossed + mu[:, None, None] * np.eye(size)
 
 
 def cofactor(
