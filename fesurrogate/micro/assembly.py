@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, final
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,6 +33,8 @@ class CellAssembly:
         force: (nodes * bs,), f.
         stiffness: K, sharing its memory with what DOLFINx assembles into.
         fields: Of the phases that are Materials, by name.
+        energies: Of the other phases: density of a strain tensor in UFL, by name.
+        measures: Integration measure of each phase, by name.
         num_state: Columns of the state of a whole cell.
         parameter_names: ``PHASE.NAME`` of each parameter: those asked for of the constants of
             energies, then all that Materials have.
@@ -58,9 +61,10 @@ class CellAssembly:
         simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
         quadrature_degree = max(1, 2 * (degree - 1)) if simplex else 2 * degree
 
-        measures = cell.measures(quadrature_degree)
+        self.measures = measures = cell.measures(quadrature_degree)
         energies, residual, jacobian = [], [], []
         self.fields: dict[str, MaterialField] = {}
+        self.energies: dict[str, Callable[[Any], Any]] = {}
         self._parameters = CellParameters(cell, phases, parameters)
         self.parameter_names = self._parameters.names
         for name, dx in measures.items():
@@ -82,13 +86,14 @@ class CellAssembly:
                 self._parameters.differentiate_stress(name, field, residual[-1])
             else:
                 constants = self._parameters.of_energies[name]
-                density = phase.energy(strain_tensor(self.u, kinematics), **constants)
+                self.energies[name] = partial(phase.energy, **constants)
+                density = self.energies[name](strain_tensor(self.u, kinematics))
                 energies.append(density * dx)
                 residual.append(ufl.derivative(energies[-1], self.u, v))
                 jacobian.append(ufl.derivative(residual[-1], self.u, du))
                 self._parameters.differentiate_energy(name, density, dx, self.u)
         self.symmetric = not self.fields
-        self._energy_form = fem.form(sum(energies)) if self.symmetric else None
+        self._energy_form = fem.form(sum(energies)) if energies else None
         self._residual_form = fem.form(sum(residual))
         self._tangent_form = fem.form(sum(jacobian))
         self.force: Array = np.zeros(V.dofmap.index_map.size_local * V.dofmap.index_map_bs)
@@ -161,7 +166,7 @@ class CellAssembly:
         return columns
 
     def energy(self) -> float:
-        """Return the mean energy density at u; NaN where a phase is a Material."""
+        """Return the mean over the cell of the energy density, of the phases that are energies."""
         if self._energy_form is None:
-            return np.nan
+            return 0.0
         return float(fem.assemble_scalar(self._energy_form)) / self.volume

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import final, get_args
 
 import numpy as np
@@ -14,7 +15,9 @@ from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material, Response
 from fesurrogate.micro.cell import Cell
 from fesurrogate.micro.condensation import Boundary, CellProblem
+from fesurrogate.micro.localise import Localiser, MicroFields
 from fesurrogate.micro.phases import Phase
+from fesurrogate.micro.reports import CellReports
 
 SUBSTEPS = (1, 2, 4, 8, 16)
 
@@ -25,8 +28,10 @@ class RVEMaterial(Material):
 
     The hint of a point is its last fluctuation, so that Newton starts from there; a solve that
     fails is repeated from rest with the strain applied in 2, 4, 8, then 16 parts before the point
-    is declared failed. ``report`` counts ``rve_solves`` and ``micro_iterations`` and gives the
-    mean ``energy`` density.
+    is declared failed. ``report`` counts ``rve_solves`` and ``micro_iterations`` and gives means
+    over the cell's volume, voids included: of the ``energy`` density (NaN where a phase is a
+    Material that reports none) and, where a phase reports them, of ``plastic_strain`` and
+    ``dissipation``.
 
     Args:
         cell: The cell; one serves all points of a rank.
@@ -78,6 +83,7 @@ class RVEMaterial(Material):
         self.parameter_names = self.problem.assembly.parameter_names
         self.num_hint = self.problem.num_unknowns
         self.num_state = self.problem.assembly.num_state
+        self._reports = CellReports(self.problem.assembly)
         laws = {name: _description(phase) for name, phase in sorted(phases.items())}
         setting = [repr(kinematics), degree, boundary, rtol, self.parameter_names]
         description = json.dumps([cell.fingerprint, laws, *setting])
@@ -105,7 +111,7 @@ class RVEMaterial(Material):
         sensitivities = np.full((n, m, parameters.shape[1]), np.nan)
         new_state, new_hint = state.copy(), np.zeros((n, self.num_hint))
         ok = np.zeros(n, dtype=bool)
-        energy = np.full(n, np.nan)
+        means = {name: np.full(n, np.nan) for name in (*self._reports.names, "energy")}
         iterations = np.zeros(n, dtype=np.int64)
         admissible = self.kinematics.admissible(strain)
         for i in np.flatnonzero(admissible):
@@ -122,11 +128,12 @@ class RVEMaterial(Material):
                 self.problem.assemble(strain[i], q)
                 stress[i] = self.problem.stress()
             new_state[i] = self.problem.assembly.state()
-            energy[i] = self.problem.assembly.energy()
+            for name, mean in self._reports.means().items():
+                means[name][i] = mean
             if sensitivity:
                 sensitivities[i] = self.problem.sensitivity()
         report = {
-            "energy": energy,
+            **means,
             "micro_iterations": iterations,
             "rve_solves": admissible.astype(np.int64),
         }
@@ -134,6 +141,60 @@ class RVEMaterial(Material):
             stress, tangents if tangent else None, new_state, new_hint, ok,
             sensitivities if sensitivity else None, report,
         )  # fmt: skip
+
+    def localise(
+        self,
+        strain: Array,  # (m,)
+        state: Array,  # (s,)
+        dt: float = 1.0,
+        *,
+        parameters: Array | None = None,  # (p,)
+        hint: Array | None = None,  # (h,)
+    ) -> MicroFields:
+        """Return the full fields of the cell at one point.
+
+        Args:
+            strain: Total macro strain at the end of the increment.
+            state: State of the cell at its start.
+            dt: Its length.
+            parameters: Needed where the Material has any.
+            hint: Of the point where it was last evaluated at this strain; it saves the solve.
+
+        Raises:
+            InputError: An array has the wrong shape.
+
+        Note:
+            Not collective: one rank may ask for a point of its own. The first call compiles.
+        """
+        sizes = {
+            "strain": (strain, self.kinematics.size),
+            "state": (state, self.num_state),
+            "parameters": (parameters, len(self.parameter_names)),
+            "hint": (np.zeros(self.num_hint) if hint is None else hint, self.num_hint),
+        }
+        rows = {}
+        for name, (array, size) in sizes.items():
+            rows[name] = np.asarray([] if array is None else array, dtype=np.float64)
+            if rows[name].shape != (size,):
+                raise InputError(
+                    f"localise: {name} has shape {rows[name].shape}; expected ({size},), one point"
+                )
+        iterations, solved = 0, False
+        if self.kinematics.admissible(rows["strain"][None])[0] and self.problem.set_parameters(
+            rows["parameters"]
+        ):
+            self.problem.start_increment(rows["state"], dt)
+            q, iterations, solved = self._equilibrate(rows["strain"], rows["hint"])
+        if not solved:
+            self.problem.start_increment(self.problem.assembly.initial_state(), dt)
+            self.problem.assemble(self.kinematics.rest, np.zeros(self.num_hint))
+            return self._localiser.failed(iterations)
+        self.problem.assemble(rows["strain"], q)
+        return self._localiser.fields(iterations)
+
+    @cached_property
+    def _localiser(self) -> Localiser:
+        return Localiser(self.problem, self._reports, self.cell.mesh)
 
     def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
         q, total, ok = self.problem.equilibrate(strain, guess)
