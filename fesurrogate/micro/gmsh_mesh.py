@@ -31,6 +31,8 @@ SIMPLEX = {(2, 1): 2, (2, 2): 9, (3, 1): 4, (3, 2): 11}
 EDGES = {2: [(0, 1), (1, 2), (2, 0)], 3: [(0, 1), (1, 2), (2, 0), (3, 0), (2, 3), (1, 3)]}
 """Corners of the edges of a quadratic simplex, in gmsh's order of the nodes on them."""
 
+MODEL = "fesurrogate cell"
+
 SQUEEZED = 0.2
 """An element is squeezed if its Jacobian determinant varies by more than this ratio."""
 
@@ -89,7 +91,7 @@ def gmsh_session() -> Iterator[Any]:
     current = gmsh.model.getCurrent()
     names = [*OPTIONS, "Mesh.MeshSizeMin", "Mesh.MeshSizeMax"]
     before = {name: gmsh.option.getNumber(name) for name in names}
-    gmsh.model.add("fesurrogate cell")
+    gmsh.model.add(MODEL)
     try:
         for name, value in OPTIONS.items():
             gmsh.option.setNumber(name, value)
@@ -130,7 +132,8 @@ def mesh_inclusions(
     """
     d = len(lattice)
     try:
-        gmsh.clear()
+        gmsh.model.remove()  # gmsh.clear() would empty the caller's models too
+        gmsh.model.add(MODEL)
         gmsh.option.setNumber("Mesh.MeshSizeMin", size)
         gmsh.option.setNumber("Mesh.MeshSizeMax", size)
         box = _add_cell(gmsh, lattice)
