@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from dolfinx import mesh as meshes
 from dolfinx.mesh import Mesh
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ from fesurrogate.kinematics import Array
 
 PHASE_COLOURS = ("#d8dee6", "#2f5d8a", "#d9822b", "#5a9367", "#8e6bb0", "#b5484b")
 _CORNERS = {3: [0, 1, 2], 4: [0, 1, 3, 2]}  # of a face or a plane cell, around it
-_LIGHT = np.array([0.35, 0.2, 0.9])  # how bright faces normal to x, y and z are, in part
+_LIGHT = np.array([0.88, 0.84, 1.0])  # how bright faces normal to x, y and z are
 
 
 def plot_phases(
@@ -46,13 +47,13 @@ def plot_phases(
         fractions: Of each phase; one without cells (a void) is named in the legend.
         title: Of the picture.
     """
-    names = sorted(fractions, reverse=True)  # "matrix" is pale, "fibre" is dark
+    names = sorted(phase_cells, reverse=True)  # "matrix" is pale, "fibre" is dark
     count = sum(len(rows) for rows in phase_cells.values())
     colours, handles = np.zeros((count, 3)), []
-    for k, name in enumerate(names):
-        void = name not in phase_cells
-        colour = "#ffffff" if void else PHASE_COLOURS[k % len(PHASE_COLOURS)]
-        if not void:
+    for name in (*names, *sorted(set(fractions) - set(names))):
+        colour = "#ffffff"
+        if name in phase_cells:
+            colour = PHASE_COLOURS[names.index(name) % len(PHASE_COLOURS)]
             colours[phase_cells[name]] = to_rgb(colour)
         text = f"{name} ({100 * fractions[name]:.1f} %)"
         handles.append(Patch(facecolor=colour, edgecolor="#666666", label=text))
@@ -180,13 +181,11 @@ def _draw_solid(axes: Any, mesh: Mesh, values: Array, norm: Normalize | None) ->
     x = mesh.geometry.x[nodes]  # (facets, corners, 3)
     normal = np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0])
     normal = np.abs(normal) / np.linalg.norm(normal, axis=1, keepdims=True)
-    light = 0.72 + 0.28 * np.clip(normal @ _LIGHT, 0, 1)
+    light = normal @ _LIGHT
     scale = None
     if norm is None:
         colours = values[cell]
     else:
-        from matplotlib.cm import ScalarMappable
-
         scale = ScalarMappable(norm, "viridis")
         colours = scale.to_rgba(values[cell])[:, :3]
     shaded = colours * light[:, None]
@@ -195,6 +194,12 @@ def _draw_solid(axes: Any, mesh: Mesh, values: Array, norm: Normalize | None) ->
     axes.set(xlim=(lower[0], upper[0]), ylim=(lower[1], upper[1]), zlim=(lower[2], upper[2]))
     axes.set_box_aspect(upper - lower)
     axes.view_init(elev=28, azim=35)
+    middle, size = (lower + upper) / 2, float((upper - lower).max())
+    ends = {"x": (0, 1), "y": (1, 0), "z": (2, 0)}  # along which axis, and beside which face
+    for name, (axis, beside) in ends.items():
+        place = lower.copy()
+        place[axis], place[beside] = middle[axis], upper[beside] + 0.08 * size
+        axes.text(*place, name, ha="center", va="center")
     return scale
 
 

@@ -103,10 +103,11 @@ def _constants(constants: Mapping[str, float | None]) -> Table:
     """Return names and values in three pairs of columns."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     items = [(name, value) for name, value in constants.items() if name != "axis"]
+    noise = 1e-12 * max((abs(value) for _, value in items if value is not None), default=0.0)
     for first in range(0, len(items), 3):
         cells = []
         for name, value in items[first : first + 3]:
-            cells += [name, _figure(value)]
+            cells += [name, "0" if value is not None and abs(value) < noise else _figure(value)]
         table.add_row(*cells)
     return table
 
@@ -137,4 +138,4 @@ def _path(console: Console, path: Mapping[str, Any]) -> None:
 def _figure(value: float | None) -> str:
     if value is None or not np.isfinite(value):
         return "-"
-    return f"{value:.6g}" if abs(value) > 1e-12 else "0"
+    return f"{value:.6g}"
