@@ -175,8 +175,9 @@ def _add_balls(gmsh: Any, centres: Array, radius: float, lattice: Array) -> list
     d = len(lattice)
     reach = radius * np.linalg.norm(np.linalg.inv(lattice), axis=0)  # in lattice coordinates
     fractional = centres @ np.linalg.inv(lattice) % 1.0
+    shifts = np.array(list(itertools.product((-1, 0, 1), repeat=d)))
     balls = []
-    for place, shift in itertools.product(fractional, itertools.product((-1, 0, 1), repeat=d)):
+    for place, shift in itertools.product(fractional, shifts):
         image = place + shift
         if ((image > -reach) & (image < 1 + reach)).all():
             x = image @ lattice

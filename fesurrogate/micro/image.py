@@ -78,7 +78,10 @@ def _labels_of(phases: Mapping[str, Labels], void: str | None) -> dict[str, list
     Raises:
         InputError: Fewer than two phases, a label of two phases, or a void that is none of them.
     """
-    known = {name: np.atleast_1d(labels).tolist() for name, labels in phases.items()}
+    known = {
+        name: [labels] if isinstance(labels, int) else list(labels)
+        for name, labels in phases.items()
+    }
     if len(known) < 2:
         raise InputError(
             f"phases names {', '.join(known) or 'nothing'}; expected at least two, such as "

@@ -9,6 +9,7 @@ give equal cells, on one version of gmsh.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -216,13 +217,15 @@ def _made(
     if degree not in (1, 2):
         raise InputError(f"degree is {degree}; expected 1 (straight edges) or 2 (curved ones)")
     d, volume = len(lattice), np.linalg.det(lattice)
-    options = {"lattice": lattice, "size": 1 / resolution, "degree": degree, "hollow": hollow}
+    mesh_with = partial(
+        mesh_inclusions, lattice=lattice, size=1 / resolution, degree=degree, hollow=hollow
+    )
     radius = float((volume_fraction * volume / (len(centres) * BALL[d])) ** (1 / d))
     with gmsh_session() as gmsh:
-        mesh = mesh_inclusions(gmsh, centres, radius, **options)
+        mesh = mesh_with(gmsh, centres, radius)
         radius *= (volume_fraction / inclusion_fraction(mesh, lattice)) ** (1 / d)
         if radius < touching:
-            mesh = mesh_inclusions(gmsh, centres, radius, **options)
+            mesh = mesh_with(gmsh, centres, radius)
             mesh = resized(mesh, centres, radius, lattice=lattice, fraction=volume_fraction)
     if radius >= touching:
         raise InputError(
