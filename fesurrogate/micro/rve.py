@@ -19,7 +19,7 @@ from fesurrogate.micro.localise import Localiser, MicroFields
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.reports import CellReports
 
-SUBSTEPS = (1, 2, 4, 8, 16)
+SMALLEST_PART = 1 / 16  # of the strain, where it is applied in parts
 
 
 @final
@@ -27,11 +27,12 @@ class RVEMaterial(Material):
     """Stress and consistent tangent of a cell in equilibrium.
 
     The hint of a point is its last fluctuation, so that Newton starts from there; a solve that
-    fails is repeated from rest with the strain applied in 2, 4, 8, then 16 parts before the point
-    is declared failed. ``report`` counts ``rve_solves`` and ``micro_iterations`` and gives means
-    over the cell's volume, voids included: of the ``energy`` density (NaN where a phase is a
-    Material that reports none) and, where a phase reports them, of ``plastic_strain`` and
-    ``dissipation``.
+    fails is repeated from rest with the strain applied in parts, a part that fails being halved
+    down to a sixteenth before the point is declared failed. At finite strain it is the stretch
+    that is applied in parts, under the whole rotation. ``report`` counts ``rve_solves`` and
+    ``micro_iterations`` and gives means over the cell's volume, voids included: of the ``energy``
+    density (NaN where a phase is a Material that reports none) and, where a phase reports them, of
+    ``plastic_strain`` and ``dissipation``.
 
     Args:
         cell: The cell; one serves all points of a rank.
@@ -198,17 +199,37 @@ class RVEMaterial(Material):
 
     def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
         q, total, ok = self.problem.equilibrate(strain, guess)
-        rest = self.kinematics.rest
-        for parts in SUBSTEPS:
+        if ok:
+            return q, total, True
+        reached, part, q = 0.0, 1.0 if guess.any() else 0.5, np.zeros(self.num_hint)
+        while reached < 1.0:
+            moved = partial_strain(self.kinematics, strain, reached + part)
+            trial, iterations, ok = self.problem.equilibrate(moved, q)
+            total += iterations
             if ok:
-                break
-            q, ok = np.zeros(self.num_hint), True
-            for k in range(1, parts + 1):
-                q, iterations, ok = self.problem.equilibrate(rest + (strain - rest) * k / parts, q)
-                total += iterations
-                if not ok:
-                    break
-        return q, total, ok
+                reached, q = reached + part, trial
+            elif part > SMALLEST_PART:
+                part /= 2
+            else:
+                return q, total, False
+        return q, total, True
+
+
+def partial_strain(
+    kinematics: Kinematics,
+    strain: Array,  # (m,)
+    fraction: float,
+) -> Array:  # (m,)
+    """Return the strain on the way from rest, at 0, to a strain, at 1.
+
+    At finite strain F = R U it is R (1 + fraction (U - 1)), so that an observer who turns sees the
+    same way turned; the straight one from 1 to a half turn passes det F = 0.
+    """
+    rest = kinematics.rest
+    if kinematics.measure == "finite":
+        left, _, right = np.linalg.svd(strain.reshape(kinematics.gdim, kinematics.gdim))
+        rest = (left @ right).ravel()  # R, as det F > 0
+    return np.asarray(strain - (1 - fraction) * (strain - rest))
 
 
 def _description(phase: Phase | Material) -> list:
