@@ -187,7 +187,7 @@ def test_conductivities() -> None:
     ("stiffness", "said"),
     [
         (np.eye(3), r"expected \(6, 6\)"),
-        (np.diag([1.0, 1, 1, 1, 1, 0]), "hangs on nothing"),
+        (np.diag([1.0, 1, 1, 1, 1, 0]), "no compliance"),
         (np.eye(6) + np.eye(6, k=1), "symmetric"),
     ],
 )

@@ -238,6 +238,26 @@ def test_void_counts_as_a_phase_without_stiffness(folder: Path) -> None:
     assert constants["E1"] == pytest.approx(constants["E2"], rel=1e-9)
 
 
+def test_a_strip_that_neighbours_do_not_hold_has_a_stiffness_and_no_constants(folder: Path) -> None:
+    """Along the strip it is a plate in plane strain, E/(1-ν²) over half the height; across, zero."""
+    labels = np.repeat([0, 1, 1, 0], 4).reshape(4, 4)  # void above and below
+    if WORLD.rank == 0:
+        np.save(folder / "strip.npy", labels)
+    image = 'kind = "image"\nfile = "strip.npy"\nlabels = { solid = 1, void = 0 }'
+    path = write(
+        folder, other_cell(image)[0], ("phases.stiff", "phases.solid"),
+        ("phases.soft", "phases.void"), (ELASTIC["soft"], 'kind = "void"'),
+    )  # fmt: skip
+    results = found(path)
+    E, nu = STIFF
+    expected = np.zeros((3, 3))
+    expected[0, 0] = 0.5 * E / (1 - nu**2)
+    np.testing.assert_allclose(results["stiffness"]["plane"], expected, atol=1e-9 * E)
+    assert "no compliance" in results["engineering"]["solid"]
+    assert results["anisotropy"]["solid"] == {} and results["converged"]
+    assert len(results["discretisation"]["plane"]["meshes"]) == 2
+
+
 def test_stress_under_unit_strain_is_that_of_the_layers(folder: Path) -> None:
     """Along the layers each strains alike: σ = C of its own phase, with σ₁₁ shared."""
     view = views_of(read_config(write(folder)))[0][-1]

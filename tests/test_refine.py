@@ -115,6 +115,18 @@ def test_void_and_lattice_are_kept() -> None:
     RVEMaterial(fine, law, Kinematics(2, "finite"), degree=1)
 
 
+def test_a_void_that_eats_a_face_leaves_the_cell_where_it_was() -> None:
+    """A strip in the upper half: no node is left at the lower corner of the cell."""
+    unit = mesh.create_unit_square(MPI.COMM_SELF, 4, 4)
+    points, cells = unit.geometry.x[:, :2], geometry_dofmap(unit).astype(np.int64)
+    lower = points[cells].mean(axis=1)[:, 1] < 0.25
+    phases = {"solid": np.flatnonzero(~lower), "air": np.flatnonzero(lower)}
+    coarse = cell_from_arrays("triangle", points, cells, phases=phases, void="air")
+    fine = refined(refined(coarse))
+    np.testing.assert_allclose(fine.origin, [0, 0], atol=1e-14)
+    assert fine.volume_fractions()["air"] == pytest.approx(0.25)
+
+
 def test_tetrahedra_keep_their_shape_through_three_refinements() -> None:
     """The ratio of volume to the cube of the longest edge falls by at most 2, then no more."""
     cell, shapes = two_phases("tetrahedron", 1, size=1), []

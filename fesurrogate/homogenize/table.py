@@ -36,7 +36,8 @@ def as_text(
     for view in results["engineering"]:
         name = NAMES[results["measure"], view]
         if view == "solid" and results["gdim"] == 2:
-            name += " (prism of this section, in generalised plane strain)"
+            strain = "" if results["measure"] == "gradient" else ", in generalised plane strain"
+            name += f" (prism of this section{strain})"
         console.print()
         _view(console, name, view, results)
     path = results["path"]
