@@ -8,10 +8,18 @@ from typing import Any
 
 from fesurrogate.config_cell import RVESettings
 from fesurrogate.config_file import nearest
-from fesurrogate.config_phase import J2PlasticitySettings, LinearSettings, NeoHookeanSettings
+from fesurrogate.config_phase import (
+    LAWS,
+    J2PlasticitySettings,
+    LinearSettings,
+    NeoHookeanSettings,
+    OgdenSettings,
+    TransverselyIsotropicSettings,
+    ViscoelasticSettings,
+)
 from fesurrogate.errors import InputError
 
-KINDS = ("rve", "network", "neo_hookean", "linear", "j2_plasticity", "linearised_rve")
+KINDS = ("rve", "network", *LAWS, "linearised_rve")
 """Values of ``kind`` besides the user's own ``module:factory``."""
 
 
@@ -34,7 +42,10 @@ class MaterialSettings:
     rve: RVESettings | None = None
     network: NetworkSettings | None = None
     neo_hookean: NeoHookeanSettings | None = None
+    ogden: OgdenSettings | None = None
     linear: LinearSettings | None = None
+    transversely_isotropic: TransverselyIsotropicSettings | None = None
+    viscoelastic: ViscoelasticSettings | None = None
     j2_plasticity: J2PlasticitySettings | None = None
     factory: dict[str, Any] | None = None  # handed to the user's factory as it is
     parameters: dict[str, float | str] | None = None  # a number, or a formula of x

@@ -1,68 +1,69 @@
-"""Settings of laws: of a phase of the cell, and of a law that is a Material by itself."""
+"""Settings of laws: of a phase of the cell, and of a law that is a Material by itself.
+
+A law is a dataclass here that names its constants, with its kind in ``LAWS``, ``PHASES`` or both.
+What makes it stands under the same kind in ``fesurrogate/build/laws.py``, and a law that is a
+Material by itself has a table in ``MaterialSettings``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import MISSING, dataclass, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from fesurrogate.errors import InputError
 
-PHASE_CONSTANTS = {
-    "neo_hookean": ("shear_modulus", "lame"),
-    "linear_elastic": ("young", "poisson"),
-    "conductor": ("conductivity",),
-    "j2_plasticity": ("young", "poisson", "yield_stress"),
-    "void": (),
-}
-"""Constants that each kind of phase needs."""
-
-PHASE_OPTIONS = {"j2_plasticity": ("hardening", "saturation", "rate")}
-"""Constants that a kind of phase takes besides."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhaseSettings:
-    """``[material.rve.phases.NAME]``: the law of one phase of the cell."""
-
-    kind: Literal["neo_hookean", "linear_elastic", "conductor", "j2_plasticity", "void"]
-    shear_modulus: float | None = None
-    lame: float | None = None
-    young: float | None = None
-    poisson: float | None = None
-    conductivity: float | None = None
-    yield_stress: float | None = None
-    hardening: float | None = None
-    saturation: float | None = None
-    rate: float | None = None
-
-    def __post_init__(self) -> None:
-        given = set(self.constants)
-        needed, options = PHASE_CONSTANTS[self.kind], PHASE_OPTIONS.get(self.kind, ())
-        if not set(needed) <= given <= {*needed, *options}:
-            besides = f", and {', '.join(options)} where wanted" if options else ""
-            raise InputError(
-                f"kind {self.kind!r} takes {' and '.join(needed) or 'no constants'}{besides}; "
-                f"given: {', '.join(sorted(given)) or 'none'}"
-            )
-
-    @property
-    def constants(self) -> dict[str, float]:
-        """The constants that were given, by name."""
-        names = [f.name for f in fields(self) if f.name != "kind"]
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+Pairs = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeoHookeanSettings:
-    """``[material.neo_hookean]``: the closed-form law."""
+    """``neo_hookean``: the closed-form law."""
 
     shear_modulus: float
     lame: float
 
 
 @dataclass(frozen=True, kw_only=True)
+class OgdenSettings:
+    """``ogden``: pairs of a modulus and an exponent, and the volumetric part."""
+
+    terms: Pairs
+    bulk_modulus: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsotropicSettings:
+    """``linear_elastic``: isotropic."""
+
+    young: float
+    poisson: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransverselyIsotropicSettings:
+    """``transversely_isotropic``: linear, with fibres along a direction."""
+
+    young_along: float
+    young_across: float
+    shear_along: float
+    poisson_along: float
+    poisson_across: float
+    direction: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViscoelasticSettings:
+    """``viscoelastic``: the relaxed solid, and branches of a modulus and a relaxation time."""
+
+    shear_modulus: float
+    bulk_modulus: float
+    shear_branches: Pairs = ()
+    bulk_branches: Pairs = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class J2PlasticitySettings:
-    """``[material.j2_plasticity]``: the closed-form law, linear and Voce hardening."""
+    """``j2_plasticity``: linear and Voce hardening."""
 
     young: float
     poisson: float
@@ -73,8 +74,20 @@ class J2PlasticitySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConductorSettings:
+    """``conductor``: isotropic."""
+
+    conductivity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoidSettings:
+    """``void``: nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LinearSettings:
-    """``[material.linear]``: isotropic elasticity, or conduction under a gradient."""
+    """``linear``: isotropic elasticity, or conduction under a gradient."""
 
     young: float | None = None
     poisson: float | None = None
@@ -87,3 +100,67 @@ class LinearSettings:
             neither and self.conductivity is not None
         ):
             raise InputError("expected young and poisson, or conductivity alone")
+
+
+_BOTH = {
+    "neo_hookean": NeoHookeanSettings,
+    "ogden": OgdenSettings,
+    "transversely_isotropic": TransverselyIsotropicSettings,
+    "viscoelastic": ViscoelasticSettings,
+    "j2_plasticity": J2PlasticitySettings,
+}
+LAWS: dict[str, type] = {**_BOTH, "linear": LinearSettings}
+"""Constants of the laws that are Materials by themselves, by ``kind`` of ``[material]``."""
+
+PHASES: dict[str, type] = {
+    **_BOTH,
+    "linear_elastic": IsotropicSettings,
+    "conductor": ConductorSettings,
+    "void": VoidSettings,
+}
+"""Constants of the laws of phases, by ``kind``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Phase:
+    """``[material.rve.phases.NAME]``: the law of one phase of the cell."""
+
+    kind: str
+
+    def __post_init__(self) -> None:
+        given = set(self.constants)
+        known = fields(PHASES[self.kind])
+        needed = [f.name for f in known if f.default is MISSING]
+        options = [f.name for f in known if f.default is not MISSING]
+        if not set(needed) <= given <= {*needed, *options}:
+            besides = f", and {', '.join(options)} where wanted" if options else ""
+            raise InputError(
+                f"kind {self.kind!r} takes {' and '.join(needed) or 'no constants'}{besides}; "
+                f"given: {', '.join(sorted(given)) or 'none'}"
+            )
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The constants that were given, by name."""
+        names = [f.name for f in fields(self) if f.name != "kind"]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+if TYPE_CHECKING:
+    PhaseSettings = _Phase
+else:
+    # one flat table for all laws: the constants of each, none of them needed by all
+    _CONSTANTS = {
+        name: kind for law in PHASES.values() for name, kind in get_type_hints(law).items()
+    }
+    PhaseSettings = make_dataclass(
+        "PhaseSettings",
+        [
+            ("kind", Literal[tuple(PHASES)]),
+            *((name, kind | None, None) for name, kind in _CONSTANTS.items()),
+        ],
+        bases=(_Phase,),
+        namespace={"__module__": __name__, "__doc__": _Phase.__doc__},
+        frozen=True,
+        kw_only=True,
+    )

@@ -18,8 +18,9 @@ def solved_cell(table: RVESettings, context: Context) -> Any:
     for name, phase in table.phases.items():
         if phase.kind == "void":
             continue
+        own = [k.removeprefix(f"{name}.") for k in context.parameters if k.startswith(f"{name}.")]
         with naming(f"phases.{name}"):
-            phases[name] = make_phase(phase, context.kinematics)
+            phases[name] = make_phase(phase, context.kinematics, parameters=own)
     cell = make_cell_of(table, context.kinematics)
     with petsc_options("micro_", context.micro_options or {}):
         return RVEMaterial(

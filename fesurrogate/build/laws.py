@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,89 +13,129 @@ from fesurrogate.config_material import MaterialSettings
 from fesurrogate.config_phase import PhaseSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.laws import (
+    IsotropicElastic,
+    J2Plasticity,
+    Linear,
+    NeoHookean,
+    Ogden,
+    Viscoelastic,
+    transversely_isotropic_stiffness,
+)
 from fesurrogate.material import Material
 
-MEASURES = {
-    "neo_hookean": "finite",
-    "linear_elastic": "small",
-    "conductor": "gradient",
-    "j2_plasticity": "small",
-}
-"""The measure of each kind of phase."""
+
+@dataclass(frozen=True)
+class Law:
+    """What makes the Material of a kind.
+
+    Attributes:
+        measures: Strain measures that the law is meant for.
+        make: Called as ``make(kinematics, **constants)``, and with ``parameters`` where some
+            constants are given a point.
+        varying: Whether constants can be given a point.
+    """
+
+    measures: tuple[str, ...]
+    make: Callable[..., Material]
+    varying: bool = False
 
 
-def make_phase(phase: PhaseSettings, kinematics: Kinematics) -> Any:
+def law(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
+    """Return the Material of a closed-form law's table, and what it is made of."""
+    constants = asdict(getattr(table, table.kind))
+    return _made(table.kind, constants, context.kinematics, context.parameters), constants
+
+
+def make_phase(
+    phase: PhaseSettings, kinematics: Kinematics, *, parameters: Sequence[str] = ()
+) -> Any:
     """Return the Phase or the Material of a phase of a cell.
 
+    Args:
+        phase: Its table.
+        kinematics: Of the cell.
+        parameters: Names of its constants that are given a point.
+
     Raises:
-        InputError: Its law is for another measure, or a constant is out of range.
+        InputError: Its law is for another measure, a constant is out of range, or a parameter is
+            no constant of a law that is a Material.
     """
-    from fesurrogate.laws import J2Plasticity
-    from fesurrogate.micro import Phase, conductor, linear_elastic, neo_hookean
+    from fesurrogate.micro import conductor, linear_elastic, neo_hookean
 
-    makers: dict[str, Callable[..., Phase | Material]] = {
-        "neo_hookean": neo_hookean,
-        "linear_elastic": linear_elastic,
-        "conductor": conductor,
-        "j2_plasticity": partial(J2Plasticity, kinematics.gdim),
+    energies: dict[
+        str, tuple[str, Callable[..., Any]]
+    ] = {  # their constants become parameters in the cell
+        "neo_hookean": ("finite", neo_hookean),
+        "linear_elastic": ("small", linear_elastic),
+        "conductor": ("gradient", conductor),
     }
-    measure = MEASURES[phase.kind]
-    if measure != kinematics.measure:
+    if phase.kind not in energies:
+        return _made(phase.kind, phase.constants, kinematics, parameters)
+    measure, make = energies[phase.kind]
+    _check_measure(phase.kind, (measure,), kinematics)
+    return make(**phase.constants)
+
+
+def _made(
+    kind: str, constants: dict[str, Any], kinematics: Kinematics, parameters: Sequence[str]
+) -> Material:
+    chosen = LAWS[kind]
+    _check_measure(kind, chosen.measures, kinematics)
+    if not parameters:
+        return chosen.make(kinematics, **constants)
+    if not chosen.varying:
         raise InputError(
-            f"kind {phase.kind!r} is of measure {measure!r}, but kinematics.measure is "
-            f"{kinematics.measure!r}"
+            f"parameters {', '.join(parameters)} given; the constants of kind {kind!r} are the "
+            "same at all points"
         )
-    return makers[phase.kind](**phase.constants)
+    return chosen.make(kinematics, **constants, parameters=tuple(parameters))
 
 
-# -- one function a kind: the Material, and what it is made of (JSON) ------------------------
-
-
-def neo_hookean(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    """Return the neo-Hookean law of its table."""
-    from fesurrogate.laws import NeoHookean
-
-    assert table.neo_hookean is not None
-    if context.kinematics.measure != "finite":
+def _check_measure(kind: str, measures: tuple[str, ...], kinematics: Kinematics) -> None:
+    if kinematics.measure not in measures:
         raise InputError(
-            f"needs kinematics.measure 'finite', not {context.kinematics.measure!r}; take kind "
-            "'linear', or change the measure"
+            f"kind {kind!r} is of measure {' or '.join(map(repr, measures))}, but "
+            f"kinematics.measure is {kinematics.measure!r}; change one of them"
         )
-    constants = asdict(table.neo_hookean)
-    return NeoHookean(context.kinematics.gdim, **constants), constants
 
 
-def j2_plasticity(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    """Return J2 plasticity of its table."""
-    from fesurrogate.laws import J2Plasticity
-
-    assert table.j2_plasticity is not None
-    if context.kinematics.measure != "small":
-        raise InputError(
-            f"needs kinematics.measure 'small', not {context.kinematics.measure!r}; change the "
-            "measure, or take kind 'neo_hookean'"
-        )
-    constants = asdict(table.j2_plasticity)
-    return J2Plasticity(context.kinematics.gdim, **constants), constants
+def _in_space(law: Callable[..., Material]) -> Callable[..., Material]:
+    """Return the maker of a law that knows its measure itself."""
+    return lambda kinematics, **constants: law(kinematics.gdim, **constants)
 
 
-def linear(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    """Return the linear law of its table."""
-    from fesurrogate.laws import Linear, isotropic_stiffness
-
-    assert table.linear is not None
-    constants, kinematics = asdict(table.linear), context.kinematics
-    conductivity = table.linear.conductivity
+def _linear(
+    kinematics: Kinematics,
+    *,
+    young: float | None,
+    poisson: float | None,
+    conductivity: float | None,
+    parameters: Sequence[str] = (),
+) -> Material:
     if (kinematics.measure == "gradient") != (conductivity is not None):
         needed = "conductivity" if kinematics.measure == "gradient" else "young and poisson"
         raise InputError(f"kinematics.measure {kinematics.measure!r} needs {needed}")
     if conductivity is None:
-        assert table.linear.young is not None and table.linear.poisson is not None
-        stiffness = isotropic_stiffness(
-            kinematics, young=table.linear.young, poisson=table.linear.poisson
-        )
-    elif conductivity > 0:
-        stiffness = conductivity * np.eye(kinematics.gdim)
-    else:
+        assert young is not None and poisson is not None
+        return IsotropicElastic(kinematics, young=young, poisson=poisson, parameters=parameters)
+    if parameters:
+        raise InputError("conductivity is the same at all points; take an RVE of one conductor")
+    if not conductivity > 0:
         raise InputError(f"conductivity is {conductivity}; expected a number > 0")
-    return Linear(kinematics, stiffness), constants
+    return Linear(kinematics, conductivity * np.eye(kinematics.gdim))
+
+
+def _transversely_isotropic(kinematics: Kinematics, **constants: Any) -> Material:
+    return Linear(kinematics, transversely_isotropic_stiffness(kinematics, **constants))
+
+
+LAWS = {
+    "neo_hookean": Law(("finite",), _in_space(NeoHookean), varying=True),
+    "ogden": Law(("finite",), _in_space(Ogden)),
+    "linear": Law(("small", "finite", "gradient"), _linear, varying=True),
+    "transversely_isotropic": Law(("small",), _transversely_isotropic),
+    "viscoelastic": Law(("small",), _in_space(Viscoelastic)),
+    "j2_plasticity": Law(("small",), _in_space(J2Plasticity), varying=True),
+}
+"""By ``kind``; the constants of each are those of ``fesurrogate/config_phase.py``."""

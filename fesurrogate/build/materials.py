@@ -242,8 +242,6 @@ def _place(error: BaseException) -> str:
 MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material, Any]]] = {
     "rve": _rve,
     "network": _network,
-    "neo_hookean": laws.neo_hookean,
-    "j2_plasticity": laws.j2_plasticity,
-    "linear": laws.linear,
     "linearised_rve": _linearised_rve,
+    **dict.fromkeys(laws.LAWS, laws.law),
 }
