@@ -252,8 +252,8 @@ def _compliance(stiffness: Array, size: int) -> Array:  # (size, size)
     lowest = np.linalg.eigvalsh((C + C.T) / 2)[0]
     if lowest <= 1e-12 * scale:
         raise InputError(
-            f"the stiffness has the eigenvalue {lowest:.3g} beside entries of {scale:.3g}: what does "
-            "not resist every strain has no compliance, and so no such constants"
+            f"the stiffness has the eigenvalue {lowest:.3g} beside entries of {scale:.3g}: what "
+            "does not resist every strain has no compliance, and so no such constants"
         )
     return np.asarray(np.linalg.inv((C + C.T) / 2), dtype=np.float64)
 
