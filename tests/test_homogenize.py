@@ -259,14 +259,20 @@ def test_a_strip_that_nothing_holds_across_has_no_constants(folder: Path) -> Non
 
 
 def test_stress_under_unit_strain_is_that_of_the_layers(folder: Path) -> None:
-    """Along the layers each strains alike: σ = C of its own phase, with σ₁₁ shared."""
+    """Sheared along the layers, each strains alike; across, they share the stress."""
     view = views_of(read_config(write(folder)))[0][-1]
-    fields = unit_stress_fields(view)
-    assert len(fields) == 6
+    label, fields = unit_stress_fields(view)
+    assert label == "von Mises stress" and len(fields) == 6
     values = fields[r"$2\varepsilon_{23} = 1$"]
     for name, law in (("stiff", STIFF), ("soft", SOFT)):
-        shear = np.sqrt(2) * lame(*law)[1]  # σ₂₃ = σ₃₂ = G
-        np.testing.assert_allclose(values[view.rve.cell.phase_cells[name]], shear, rtol=1e-5)
+        mises = np.sqrt(3) * lame(*law)[1]  # of σ₂₃ = G
+        np.testing.assert_allclose(values[view.rve.cell.phase_cells[name]], mises, rtol=1e-5)
+    plane = views_of(read_config(write(folder)))[0][0]
+    label, fields = unit_stress_fields(plane)
+    assert label == "norm of the stress" and len(fields) == 3
+    across = fields[r"$2\varepsilon_{12} = 1$"] / np.sqrt(2)
+    series = 1 / (0.25 / lame(*STIFF)[1] + 0.75 / lame(*SOFT)[1])  # the layers share σ₁₂
+    np.testing.assert_allclose(across, series, rtol=1e-5)
 
 
 # -- a path ---------------------------------------------------------------------------------

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import ufl
-from dolfinx import fem
 
 from fesurrogate.errors import ConvergenceError
-from fesurrogate.fem.values import cell_average
 from fesurrogate.homogenize.views import View
 from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, Kinematics
-from fesurrogate.material import Material
-from fesurrogate.micro.strain import strain_tensor
 
 AMPLITUDE = 1e-6
 """Of the strain that is applied; the stress is divided by it, so that phases answer linearly."""
@@ -33,41 +26,25 @@ def unit_strains(kinematics: Kinematics) -> dict[str, Array]:  # each (m,)
     return directions
 
 
-def unit_stress_fields(view: View) -> dict[str, Array]:  # each (cells,)
-    """Return the norm of the stress, averaged over each element, under each unit strain.
+def unit_stress_fields(view: View) -> tuple[str, dict[str, Array]]:
+    """Return what is drawn, and its mean over each element (e,) under each unit strain.
 
-    The response is that of the virgin cell at rest.
+    It is the von Mises stress where all components are known, else the Frobenius norm. The
+    response is that of the virgin cell at rest.
 
     Raises:
         ConvergenceError: The cell cannot be solved.
     """
-    rve, problem = view.rve, view.rve.problem
-    norm = cell_average(rve.cell.mesh, _stress_norms(view))
+    rve, name = view.rve, "von Mises stress"
     fields: dict[str, Array] = {}
     for label, direction in unit_strains(view.kinematics).items():
         strain = view.kinematics.rest + AMPLITUDE * direction
-        response = rve.evaluate(strain[None], tangent=False)
-        if not response.ok[0]:
+        found = rve.localise(strain, rve.initial_state(1)[0])
+        if not found.ok:
             raise ConvergenceError(f"the cell cannot be solved under a strain of {AMPLITUDE}")
-        problem.start_increment(rve.initial_state(1)[0], 1.0)
-        problem.assemble(strain, response.hint[0])
-        fields[label] = np.asarray(norm() / AMPLITUDE, dtype=np.float64)
-    return fields
-
-
-def _stress_norms(view: View) -> list[tuple[Any, ufl.Measure]]:
-    """Return the norm of the stress in each phase, in UFL, with its measure."""
-    assembly, terms = view.rve.problem.assembly, []
-    mesh = view.rve.cell.mesh
-    for name, dx in view.rve.cell.measures(2).items():
-        phase = view.phases[name]
-        if isinstance(phase, Material):
-            field = assembly.fields[name]
-            stress: Any = field.stress
-            dx = field.dx
-        else:
-            strain = ufl.variable(strain_tensor(assembly.u, view.kinematics))
-            values = {key: fem.Constant(mesh, v) for key, v in phase.constants.items()}
-            stress = ufl.diff(phase.energy(strain, **values), strain)
-        terms.append((ufl.sqrt(ufl.inner(stress, stress)), dx))
-    return terms
+        values = found.von_mises
+        if values is None:
+            flux = view.kinematics.measure == "gradient"
+            name, values = f"norm of the {'flux' if flux else 'stress'}", found.stress_norm
+        fields[label] = np.asarray(values / AMPLITUDE, dtype=np.float64)
+    return name, fields

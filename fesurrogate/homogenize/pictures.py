@@ -21,14 +21,8 @@ def draw_cell(folder: Path, view: View, fractions: Mapping[str, float], *, title
     """Write the cell with its phases, and its stress field under each unit strain."""
     cell = view.rve.cell
     plot_phases(folder / "cell.png", cell.mesh, cell.phase_cells, fractions=fractions, title=title)
-    flux = view.kinematics.measure == "gradient"
-    plot_fields(
-        folder / "unit_strains.png",
-        cell.mesh,
-        unit_stress_fields(view),
-        label="norm of the flux" if flux else "norm of the stress",
-        title=title,
-    )
+    label, fields = unit_stress_fields(view)
+    plot_fields(folder / "unit_strains.png", cell.mesh, fields, label=label, title=title)
 
 
 def draw_path(
