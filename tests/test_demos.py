@@ -40,3 +40,9 @@ def test_embedded_law_gives_what_the_plain_script_gives(tmp_path: Path) -> None:
     plain, embedded = printed(DEMOS / "plain_script.py", tmp_path), printed(script, tmp_path)
     assert plain[0] == embedded[0]  # Newton iterations
     assert abs(plain[1] - embedded[1]) < 2e-10 * plain[1]  # work of the load, to the last digit
+
+
+def test_the_lamina_and_its_own_checks(tmp_path: Path) -> None:
+    numbers = printed(DEMOS / "lamina_properties.py", tmp_path)
+    assert 45.763 in numbers and 0.252 in numbers  # of hexagonal packing: E1, and bound of nu12
+    assert (tmp_path / "output" / "lamina_properties" / "lamina.png").stat().st_size > 5000
