@@ -186,6 +186,8 @@ def test_gmsh_in_use_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> Non
     handler = signal.getsignal(signal.SIGINT)
     assert not gmsh.isInitialized()
     expected = square_packing(0.4, resolution=4).fingerprint
+    with gmsh_session():
+        assert signal.getsignal(signal.SIGINT) is handler  # an interrupt stays Python's
     assert not gmsh.isInitialized() and signal.getsignal(signal.SIGINT) is handler
     gmsh.initialize(readConfigFiles=False, interruptible=False)
     try:

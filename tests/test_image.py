@@ -9,6 +9,7 @@ from dolfinx.mesh import compute_midpoints
 from PIL import Image
 
 from fesurrogate import InputError, Kinematics
+from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.micro import Cell, RVEMaterial, image_cell, laminate_cell, linear_elastic
 
 PICTURE = np.array([[1, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)
@@ -32,6 +33,9 @@ def test_a_picture_lies_as_it_looks() -> None:
     cell = image_cell(PICTURE, phases=NAMES, spacing=(2.0, 1.0))
     assert middles(cell, "top") == [(1.0, 2.5), (3.0, 2.5)]
     assert middles(cell, "left") == [(1.0, 1.5)]
+    corners = cell.mesh.geometry.x[geometry_dofmap(cell.mesh)]  # (cells, 4, 3)
+    along = corners[:, 1] - corners[:, 0]
+    np.testing.assert_allclose(along, np.tile([2.0, 0.0, 0.0], (12, 1)), atol=1e-12)
     np.testing.assert_allclose(cell.lattice, np.diag([8.0, 3.0]), atol=1e-12)
     assert cell.volume_fractions() == pytest.approx({"rest": 0.75, "top": 2 / 12, "left": 1 / 12})
 

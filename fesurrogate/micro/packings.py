@@ -184,6 +184,6 @@ def _moved_at_random(centres: Array, distance: float, rng: np.random.Generator) 
 def _away_from_faces(centres: Array, radius: float, rng: np.random.Generator) -> Packing:
     """Return the packing as it is seen from the origin, of those drawn, that grazes least."""
     origins = rng.random((ORIGINS, 1, centres.shape[1]))
-    clearance = np.array([grazing_clearance((centres - o) % 1.0, radius) for o in origins])
+    clearance = grazing_clearance((centres - origins) % 1.0, radius)  # (origins,)
     best = int(clearance.argmax())
     return Packing((centres - origins[best]) % 1.0, radius, float(clearance[best]))
