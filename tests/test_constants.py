@@ -13,6 +13,7 @@ from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import (
+    Conductor,
     IsotropicElastic,
     J2Plasticity,
     Linear,
@@ -44,6 +45,7 @@ LAWS: dict[str, tuple[Callable[..., Material], dict[str, float], tuple[str, ...]
     "elastic": (elastic("small"), {"young": 3.0, "poisson": 0.3}, ("young", "poisson")),
     "elastic F": (elastic("finite"), {"young": 3.0, "poisson": -0.2}, ("poisson", "young")),
     "softness": (elastic("small"), {"young": 3.0, "poisson": 0.3}, ("poisson",)),
+    "conductor": (Conductor, {"conductivity": 0.7}, ("conductivity",)),
     "rubber": (NeoHookean, {"shear_modulus": 1.3, "lame": 2.1}, ("lame", "shear_modulus")),
     "rubber by bulk": (
         NeoHookean,
@@ -164,8 +166,18 @@ def test_isotropic_elasticity_is_linear_with_its_stiffness(gdim: int, measure: A
     np.testing.assert_allclose(got.stress, expected.stress, rtol=0, atol=1e-14)
     np.testing.assert_allclose(got.tangent, expected.tangent, rtol=0, atol=1e-14)
     np.testing.assert_allclose(got.report["energy"], expected.report["energy"], rtol=1e-12)
-    with pytest.raises(InputError, match="take Linear for conduction"):
+    with pytest.raises(InputError, match="take Conductor for conduction"):
         IsotropicElastic(Kinematics(2, "gradient"), **constants)
+
+
+@gdims
+def test_a_conductor_is_linear_with_its_conductivity(gdim: int) -> None:
+    law = Conductor(gdim, conductivity=0.7)  # type: ignore[arg-type]
+    plain = Linear(law.kinematics, 0.7 * np.eye(gdim))
+    got, expected = (material.evaluate(strains_of(law)) for material in (law, plain))
+    np.testing.assert_allclose(got.stress, expected.stress, rtol=1e-15)
+    np.testing.assert_array_equal(got.tangent, expected.tangent)
+    np.testing.assert_allclose(got.report["energy"], expected.report["energy"], rtol=1e-14)
 
 
 OUT_OF_RANGE = {
@@ -175,6 +187,7 @@ OUT_OF_RANGE = {
     "hardening": (-1.0, np.nan),
     "saturation": (-1e-9, np.inf),
     "rate": (-1.0, 0.0, np.nan),  # 0 beside a saturation
+    "conductivity": (0.0, -1.0, np.inf),
     "shear_modulus": (0.0, -2.0, np.nan),
     "bulk_modulus": (0.0, 2.0 / 3.0, np.inf),  # lame < 0 with some of the shear moduli
     "lame": (-1e-6, np.nan),
@@ -182,7 +195,7 @@ OUT_OF_RANGE = {
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["elastic", "rubber", "rubber by bulk", "steel"])
+@pytest.mark.parametrize("name", ["elastic", "conductor", "rubber", "rubber by bulk", "steel"])
 def test_points_out_of_range_fail_alone(name: str) -> None:
     material, names = law_of(name, 2), LAWS[name][2]
     clean_values = graded(name)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from fesurrogate.build.context import Context
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.config_phase import PhaseSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.laws import (
+    Conductor,
     IsotropicElastic,
     J2Plasticity,
     Linear,
@@ -119,11 +118,7 @@ def _linear(
     if conductivity is None:
         assert young is not None and poisson is not None
         return IsotropicElastic(kinematics, young=young, poisson=poisson, parameters=parameters)
-    if parameters:
-        raise InputError("conductivity is the same at all points; take an RVE of one conductor")
-    if not conductivity > 0:
-        raise InputError(f"conductivity is {conductivity}; expected a number > 0")
-    return Linear(kinematics, conductivity * np.eye(kinematics.gdim))
+    return Conductor(kinematics.gdim, conductivity=conductivity, parameters=parameters)
 
 
 def _transversely_isotropic(kinematics: Kinematics, **constants: Any) -> Material:

@@ -1,5 +1,6 @@
 """Closed-form Materials."""
 
+from fesurrogate.laws.conductor import Conductor
 from fesurrogate.laws.isotropic import IsotropicElastic
 from fesurrogate.laws.j2 import J2Plasticity
 from fesurrogate.laws.linear import Linear, isotropic_stiffness, transversely_isotropic_stiffness
@@ -10,6 +11,7 @@ from fesurrogate.laws.viscoelastic import Viscoelastic
 
 __all__ = [
     "TRELOAR_RUBBER",
+    "Conductor",
     "IsotropicElastic",
     "J2Plasticity",
     "Linear",

@@ -45,7 +45,7 @@ class IsotropicElastic(Material):
         if kinematics.measure == "gradient":
             raise InputError(
                 f"IsotropicElastic: {kinematics} is given; expected measure 'small' or 'finite', "
-                "take Linear for conduction"
+                "take Conductor for conduction"
             )
         self._constants = Constants(
             "IsotropicElastic",
