@@ -199,15 +199,18 @@ def test_conduction_in_series_in_parallel_and_along_the_prism(folder: Path) -> N
     assert row["reuss"] <= row["hs_lower"] <= row["hs_upper"] <= row["voigt"]
 
 
-def test_square_packing_lies_within_the_bounds_and_its_error_is_held(folder: Path) -> None:
-    """True error: of the same polygons, refined twice more. Square symmetry keeps K in bounds."""
-    square = 'kind = "square"\nvolume_fraction = 0.4\nresolution = 8'
-    path = write(folder, *other_cell(square))
+@pytest.mark.parametrize("kind", ["square", "hexagonal"])
+def test_packings_lie_within_the_bounds_and_their_error_is_held(folder: Path, kind: str) -> None:
+    """True error: of the same polygons, refined twice more."""
+    packing = f'kind = "{kind}"\nvolume_fraction = 0.4\nresolution = 8'
+    path = write(folder, *other_cell(packing))
     results = found(path)
-    for name, row in results["bounds"]["solid"]["moduli"].items():
+    bounds = results["bounds"]["solid"]
+    for name, row in bounds["moduli"].items():
         chain = [row[key] for key in ("reuss", "hs_lower", "cell", "hs_upper", "voigt")]
-        if name != "G_across":  # what square symmetry is not isotropic in
+        if (kind, name) != ("square", "G_across"):  # in which it is not isotropic
             assert chain == sorted(chain), name
+    assert (bounds["departure"] < 1e-3) == (kind == "hexagonal")
     estimate = results["discretisation"]["solid"]
     view = views_of(read_config(path))[0][-1]
     cell = view.rve.cell
@@ -236,6 +239,23 @@ def test_void_counts_as_a_phase_without_stiffness(folder: Path) -> None:
     assert constants["E3"] == pytest.approx(0.36 * STIFF[0], rel=1e-6)
     assert constants["nu31"] == pytest.approx(STIFF[1], rel=1e-6)
     assert constants["E1"] == pytest.approx(constants["E2"], rel=1e-9)
+
+
+def test_solid_lattice_lies_within_the_bounds_of_voids(folder: Path) -> None:
+    lattice = 'kind = "lattice"\nvolume_fraction = 0.3\nresolution = 6'
+    removed = ("[material.rve.phases.soft]\n" + ELASTIC["soft"] + "\n", "")
+    solid = ("gdim = 2", "gdim = 3")
+    path = write(
+        folder, removed, solid, other_cell(lattice)[0], ("phases.stiff", "phases.matrix"),
+        more="[homogenize]\nrefinements = 0\n",
+    )  # fmt: skip
+    results = found(path)
+    for row in results["bounds"]["solid"]["moduli"].values():
+        assert row["reuss"] == row["hs_lower"] == 0.0
+        assert 0 < row["cell"] < row["hs_upper"] < row["voigt"]
+    index = results["anisotropy"]["solid"]
+    A = index["zener"]  # Ranganathan and Ostoja-Starzewski, of any cubic solid
+    assert index["universal"] == pytest.approx(1.2 * (np.sqrt(A) - 1 / np.sqrt(A)) ** 2, rel=1e-6)
 
 
 def test_a_strip_that_nothing_holds_across_has_no_constants(folder: Path) -> None:
@@ -320,7 +340,8 @@ def test_pictures_are_written_in_the_plane_and_in_space(folder: Path) -> None:
     more = "[homogenize]\nrefinements = 0\npath = [[0.1, 0.0, 0.0], [0.0, 0.0, 0.1]]\n"
     settings = read_config(write(folder, pictures, more=more))
     homogenize(settings, WORLD, folder / "plane")
-    solid = write(folder, pictures, ("gdim = 2", "gdim = 3"))
+    few = "[homogenize]\nrefinements = 0\n"
+    solid = write(folder, pictures, ("gdim = 2", "gdim = 3"), more=few)
     homogenize(read_config(solid), WORLD, folder / "solid")
     for name in ("plane/cell", "plane/unit_strains", "plane/path", "solid/cell"):
         assert (folder / f"{name}.png").stat().st_size > 5000
@@ -336,6 +357,19 @@ def test_what_is_left_out_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert "refinement 1 of 1 is left out" in outcome.results["notes"][0]
     assert "note: refinement 1" in outcome.text and "not estimated" in outcome.text
     assert outcome.results["discretisation"]["solid"]["error"] is None
+
+
+def test_parameters_and_laws_of_the_plane_alone_are_said(folder: Path) -> None:
+    fibres = (
+        "young_along = 230.0\nyoung_across = 15.0\nshear_along = 15.0\npoisson_along = 0.2\n"
+        "poisson_across = 0.07\ndirection = [1.0, 0.0]"
+    )
+    law = (ELASTIC["stiff"], f'kind = "transversely_isotropic"\n{fibres}')
+    more = '[material.parameters]\n"soft.young" = "1 + x"\n'
+    results = found(write(folder, law, more=more))
+    assert list(results["stiffness"]) == ["plane"]
+    assert "[material.parameters]" in results["notes"][0]
+    assert "prism" in results["notes"][1] and "direction" in results["notes"][1]
 
 
 REFUSED = {
