@@ -16,6 +16,7 @@ from fesurrogate.config_cell import DEGREES, LARGEST_DEGREE
 from fesurrogate.config_file import check, read_table
 from fesurrogate.config_homogenize import HomogenizeSettings
 from fesurrogate.config_material import MaterialSettings
+from fesurrogate.config_output import OutputSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 
@@ -164,15 +165,6 @@ class SolverSettings:
 
     macro: dict[str, str | int | float | bool] = field(default_factory=dict)
     micro: dict[str, str | int | float | bool] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputSettings:
-    """``[output]``: what is written, and where."""
-
-    folder: Path | None = None  # output/NAME-OF-THE-TOML under the current folder if None
-    fields: bool = True
-    pictures: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

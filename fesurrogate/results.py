@@ -32,6 +32,48 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MicroEntry:
+    """The cell at one macro point in one accepted increment.
+
+    Attributes:
+        time: Load time at its end.
+        region: Whose Material the cell is; ``material`` where no region is.
+        point: The macro quadrature point in the undeformed body, (d,).
+        cell: Cell of the macro mesh that holds it, numbered as in its file or generator.
+        solved: Whether the cell could be solved.
+        stress: Frobenius norm of the macro stress.
+        largest_stress: Largest norm of the stress in an element of the cell.
+        place: Middle of that element, in the coordinates of the cell.
+        largest: Largest value in an element of each report of a phase, ``plastic_strain`` say.
+    """
+
+    time: float
+    region: str
+    point: list[float]
+    cell: int
+    solved: bool
+    stress: float
+    largest_stress: float
+    place: list[float]
+    largest: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroResults:
+    """Localisation, apart from the run: it is counted in none of the run's figures but time.
+
+    Attributes:
+        rve_solves: Cells solved, or found solved.
+        micro_iterations: Newton iterations in them.
+        files: The increments of each ``micro_NAME.xdmf``, by NAME.
+    """
+
+    rve_solves: int
+    micro_iterations: int
+    files: Mapping[str, tuple[MicroEntry, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """A run in figures; every rank holds the same.
 
@@ -56,6 +98,7 @@ class Results:
         unknowns: Macro unknowns.
         ranks: MPI ranks.
         history: The increments.
+        micro: Localisation, where ``[output.micro]`` asks for it, else None.
         versions: Of the packages that matter.
     """
 
@@ -76,6 +119,7 @@ class Results:
     unknowns: int
     ranks: int
     history: tuple[HistoryEntry, ...]
+    micro: MicroResults | None
     versions: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:

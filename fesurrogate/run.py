@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,21 @@ from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
 from fesurrogate.errors import ConvergenceError
+from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.output import FieldWriter, write_json
+from fesurrogate.fem.points import cell_means, point_weights
 from fesurrogate.fem.stepping import Increment, run_increments
 from fesurrogate.fem.values import cell_average
-from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.kinematics import Array
+from fesurrogate.micro_output import MicroOutput, full_tensors
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import HistoryEntry, Results, versions
 
-FILES = ("results.json", "fields.xdmf", "fields.h5", "stress.png")
-"""What a run may write."""
+FILES = ("results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png")
+"""What a run may write, besides the ``micro_NAME`` files of localisation."""
+
+REPORTS = ("plastic_strain", "dissipation")
+"""Reports of Materials that are written as cell averages where there are any."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,7 @@ def run(
         unknowns=V.dofmap.index_map.size_global * V.dofmap.index_map_bs,
         ranks=comm.size,
         history=tuple(record.history),
+        micro=record.micro.results() if record.micro else None,
         versions=versions(),
     )
     if output is not None:
@@ -136,6 +144,26 @@ def largest_stretch(model: MacroModel) -> float | None:
     return float(model.mesh.mesh.comm.allreduce(largest, op=MPI.MAX))
 
 
+def reported(
+    model: MacroModel, weights: Mapping[str, Array] | None = None
+) -> dict[str, Array]:  # each (owned cells,)
+    """Return what Materials report of :data:`REPORTS`, averaged over each owned cell. Collective.
+
+    Args:
+        model: After an increment.
+        weights: Of the points of each field; computed if None.
+    """
+    known = weights or {name: point_weights(field) for name, field in model.fields.items()}
+    found: dict[str, list[tuple[MaterialField, Array, Array]]] = {}
+    for name, field in model.fields.items():
+        report = field.response.report if field.response else {}
+        for key in set(REPORTS) & set(report):
+            found.setdefault(key, []).append((field, known[name], report[key]))
+    mesh = model.mesh.mesh
+    names = sorted({name for part in mesh.comm.allgather(list(found)) for name in part})
+    return {name: cell_means(mesh, found.get(name, [])) for name in names}
+
+
 def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
     """Return the Frobenius norm of the stress, averaged over each owned cell. Collective."""
     terms = [(ufl.sqrt(ufl.inner(f.stress, f.stress)), f.dx) for f in model.fields.values()]
@@ -151,6 +179,7 @@ class _Recorder:
         wanted = model.settings.output
         begin = time.perf_counter()
         mesh = model.mesh.mesh
+        self.micro = MicroOutput(model, output) if wanted.micro else None
         self._writer = None
         if output is not None and wanted.fields:
             self._writer = FieldWriter(output / "fields.xdmf", mesh)
@@ -158,6 +187,7 @@ class _Recorder:
                 cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
                 for k in range(model.settings.kinematics.size)
             ]
+            self._weights = {name: point_weights(field) for name, field in model.fields.items()}
         watch["output"] += time.perf_counter() - begin
 
     def __call__(self, increment: Increment) -> None:
@@ -174,8 +204,11 @@ class _Recorder:
         )
         if self._writer is not None:
             components = np.stack([average() for average in self._averages], axis=1)
-            stress = _full(self._model.settings.kinematics, components)
-            self._writer.write(increment.time, nodes={"u": self._model.u}, cells={"stress": stress})
+            stress = full_tensors(self._model.settings.kinematics, components)
+            cells = {"stress": stress, **reported(self._model, self._weights)}
+            self._writer.write(increment.time, nodes={"u": self._model.u}, cells=cells)
+        if self.micro is not None:
+            self.micro(increment)
         self._watch["output"] += time.perf_counter() - begin
 
     def finish(self) -> None:
@@ -184,27 +217,23 @@ class _Recorder:
         if self._output is None or not settings.output.pictures or mesh.geometry.dim != 2:
             return
         begin = time.perf_counter()
-        from fesurrogate.fem.pictures import plot_deformed
+        from fesurrogate.fem.pictures import Panel, plot_deformed
 
         scalar = settings.kinematics.measure == "gradient"
+        stress = stress_magnitude(self._model)
+        displacement = None if scalar else self._model.u
         plot_deformed(
             self._output / "stress.png",
             mesh,
-            stress_magnitude(self._model),
-            displacement=None if scalar else self._model.u,
+            stress,
+            displacement=displacement,
             title=settings.title,
             label="norm of the stress",
             length_unit="",
         )
+        if self.micro is not None and self.history:
+            from fesurrogate.fem.micro_pictures import plot_micro
+
+            panel = Panel("norm of the stress", mesh, displacement, stress)
+            plot_micro(self._output / "micro.png", panel, self.micro.views(), title=settings.title)
         self._watch["output"] += time.perf_counter() - begin
-
-
-def _full(
-    kinematics: Kinematics,
-    components: Array,  # (cells, m)
-) -> Array:  # (cells, d * d); (cells, d) for a flux
-    """Return full tensors, as ParaView wants them."""
-    if kinematics.measure != "small":
-        return components
-    tensor = kinematics.unpack(components)
-    return tensor.reshape(len(tensor), kinematics.gdim**2)

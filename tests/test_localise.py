@@ -96,6 +96,8 @@ def test_stress_averages_to_the_macro_stress(
     assert fields.ok and fields.iterations == 0
     mean = volumes(cell.mesh) @ fields.stress / cell.volume
     np.testing.assert_allclose(mean, answer.stress[0], rtol=0, atol=CLOSE)
+    strained = volumes(cell.mesh) @ fields.strain / cell.volume
+    np.testing.assert_allclose(strained, strain, rtol=0, atol=CLOSE)
     norms = np.linalg.norm(fields.stress, axis=1)
     assert (fields.stress_norm >= norms * (1 - 1e-12)).all()  # mean of norms >= norm of mean
     stiff = cell.phase_cells["stiff"]

@@ -207,7 +207,7 @@ class MaterialField:
         """
         comm = self.mesh.comm
         strain = self.current_strain()
-        parameters = self._current_parameters()
+        parameters = self.current_parameters()
         known = (
             (dt == self._last_dt or self.material.num_state == 0 and not np.isnan(self._last_dt))
             and np.array_equal(strain, self._last_strain)
@@ -246,7 +246,8 @@ class MaterialField:
         assert response.sensitivity is not None
         return response.sensitivity
 
-    def _current_parameters(self) -> Array:  # (n, p)
+    def current_parameters(self) -> Array:  # (n, p)
+        """Return the Material's parameters at this rank's points."""
         if self._parameters is None:
             return np.zeros((self.num_points, 0))
         size = len(self.material.parameter_names)

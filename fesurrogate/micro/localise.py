@@ -18,7 +18,7 @@ from fesurrogate.fem.values import nodal_values
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.micro.condensation import CellProblem
 from fesurrogate.micro.reports import CellReports
-from fesurrogate.micro.strain import num_fluctuating, strain_tensor
+from fesurrogate.micro.strain import num_fluctuating, strain_components, strain_tensor
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class MicroFields:
             three components, at one section.
         stress: (e, m), mean over each element, in the components of the macro stress (P at finite
             strain). Its mean over the cell, void included, is the macro stress.
+        strain: (e, m), mean over each element, in the components of the macro strain.
         stress_norm: (e,), mean of the Frobenius norm.
         von_mises: (e,), mean of the von Mises stress; None unless all six components are known.
         reports: What phases that are Materials report at their points (``plastic_strain``, ...),
@@ -43,6 +44,7 @@ class MicroFields:
     mesh: Mesh
     displacement: Array
     stress: Array
+    strain: Array
     stress_norm: Array
     von_mises: Array | None
     reports: Mapping[str, Array]
@@ -67,8 +69,12 @@ class Localiser:
     def __init__(self, problem: CellProblem, reports: CellReports, mesh: Mesh) -> None:
         self._assembly, self._reports, self._mesh = problem.assembly, reports, mesh
         self._kinematics = problem.kinematics
-        self._names = sorted({n for values in reports.at_points().values() for n in values})
-        described = [(_described(stress, self._kinematics), dx) for stress, dx in self._stresses()]
+        self._strain = strain_components(self._assembly.u, self._kinematics)
+        self._names = sorted({name for names in reports.known.values() for name in names})
+        described = [
+            (_described(stress, self._strain, self._kinematics), dx)
+            for stress, dx in self._stresses()
+        ]
         size = described[0][0].ufl_shape[0]
         space = fem.functionspace(mesh, ("DG", 0, (size,)))
         test = ufl.TestFunction(space)
@@ -76,6 +82,8 @@ class Localiser:
         self._form, self._dofs = fem.form(form), space.dofmap.list[:, 0]
         volume = fem.assemble_vector(fem.form(test[0] * ufl.dx(domain=mesh))).array
         self._volume = volume.reshape(-1, size)[self._dofs, :1]  # (e, 1)
+        self._size = size
+        nodal_values(mesh, self._assembly.u)  # compiles, on the one rank whose turn it is
 
     def _stresses(self) -> list[tuple[Any, ufl.Measure]]:
         """Return the stress (m,) of each phase in UFL, with its measure."""
@@ -94,26 +102,15 @@ class Localiser:
         """Return the fields where the cell was last assembled."""
         m = self._kinematics.size
         total = fem.assemble_vector(self._form).array
-        means = total.reshape(-1, total.size // len(self._dofs))[self._dofs] / self._volume
-        known = self._reports.at_points()
-        fields, weights = self._assembly.fields, self._reports.weights
-        reports = {
-            report: cell_means(
-                self._mesh,
-                [
-                    (fields[name], weights(name), values[report])
-                    for name, values in known.items()
-                    if report in values
-                ],
-            )
-            for report in self._names
-        }
+        means = total.reshape(-1, self._size)[self._dofs] / self._volume
+        reports = {name: self._report(name) for name in self._names}
         return MicroFields(
             self._mesh,
             nodal_values(self._mesh, self._assembly.u)[:, : num_fluctuating(self._kinematics)],
             means[:, :m],
-            means[:, m],
-            means[:, m + 1] if means.shape[1] > m + 1 else None,
+            means[:, m : 2 * m],
+            means[:, 2 * m],
+            means[:, 2 * m + 1] if self._size > 2 * m + 1 else None,
             reports,
             iterations,
             True,
@@ -121,27 +118,39 @@ class Localiser:
 
     def failed(self, iterations: int) -> MicroFields:
         """Return fields of NaN, for a cell that could not be solved."""
-        found = self.fields(iterations)
+        elements, nodes = len(self._dofs), len(self._mesh.geometry.x)
+        m = self._kinematics.size
 
-        def blank(array: Array) -> Array:
-            return np.full_like(array, np.nan)
+        def blank(*shape: int) -> Array:
+            return np.full(shape, np.nan)
 
         return MicroFields(
-            found.mesh,
-            blank(found.displacement),
-            blank(found.stress),
-            blank(found.stress_norm),
-            None if found.von_mises is None else blank(found.von_mises),
-            {name: blank(values) for name, values in found.reports.items()},
+            self._mesh,
+            blank(nodes, num_fluctuating(self._kinematics)),
+            blank(elements, m),
+            blank(elements, m),
+            blank(elements),
+            blank(elements) if self._size > 2 * m + 1 else None,
+            {name: blank(elements) for name in self._names},
             iterations,
             False,
         )
 
+    def _report(self, report: str) -> Array:  # (e,)
+        """Return the mean of a report over each element; NaN where a phase has none."""
+        values = [
+            (field, self._reports.weights(name), self._reports.at_points(name)[report])
+            for name, field in self._assembly.fields.items()
+            if report in self._reports.known[name]
+        ]
+        return cell_means(self._mesh, values)
 
-def _described(stress: Any, kinematics: Kinematics) -> Any:
-    """Return the components of a stress (m,), its norm and, if known, its von Mises stress."""
+
+def _described(stress: Any, strain: Any, kinematics: Kinematics) -> Any:
+    """Return stress (m,), strain (m,), norm of the stress and, if known, its von Mises stress."""
     m = kinematics.size
-    described = [*(stress[k] for k in range(m)), ufl.sqrt(ufl.inner(stress, stress))]
+    described = [*(stress[k] for k in range(m)), *(strain[k] for k in range(m))]
+    described.append(ufl.sqrt(ufl.inner(stress, stress)))
     if kinematics.measure == "small" and kinematics.gdim == 3:
         mean = (stress[0] + stress[1] + stress[2]) / 3
         deviator = ufl.as_vector([stress[k] - (mean if k < 3 else 0) for k in range(m)])

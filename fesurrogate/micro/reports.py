@@ -21,14 +21,15 @@ class CellReports:
 
     Attributes:
         names: Of the means that :meth:`means` gives besides ``energy``.
+        known: What each phase that is a Material reports, one number a point.
     """
 
     def __init__(self, assembly: CellAssembly) -> None:
         self._assembly = assembly
         self._weights = {name: point_weights(field) for name, field in assembly.fields.items()}
-        known = {name: report_names(field.material) for name, field in assembly.fields.items()}
+        self.known = {name: numbers_of(field.material) for name, field in assembly.fields.items()}
         self._reporting = {
-            report: [name for name in known if report in known[name]]
+            report: [name for name, numbers in self.known.items() if report in numbers]
             for report in (*HISTORY, "energy")
         }
         self.names = tuple(report for report in HISTORY if self._reporting[report])
@@ -51,27 +52,24 @@ class CellReports:
             total += float(self._weights[name] @ response.report[report])
         return total / self._assembly.volume
 
-    def at_points(self) -> dict[str, dict[str, Array]]:
-        """Return what each phase reports at its points, one number a point, by phase and name."""
-        values: dict[str, dict[str, Array]] = {}
-        for name, field in self._assembly.fields.items():
-            response = field.response
-            assert response is not None, "at_points() before anything was assembled"
-            values[name] = {
-                report: np.asarray(array, dtype=np.float64)
-                for report, array in response.report.items()
-                if array.ndim == 1 and np.issubdtype(array.dtype, np.floating)
-            }
-        return values
+    def at_points(self, name: str) -> dict[str, Array]:  # each (n,)
+        """Return what a phase that is a Material reports at its points, where last assembled."""
+        response = self._assembly.fields[name].response
+        assert response is not None, "at_points() before anything was assembled"
+        return {report: np.asarray(response.report[report]) for report in self.known[name]}
 
     def weights(self, name: str) -> Array:  # (n,)
         """Return the volume that each point of a phase stands for."""
         return self._weights[name]
 
 
-def report_names(material: Material) -> frozenset[str]:
-    """Return what a Material reports, asked without a point."""
+def numbers_of(material: Material) -> tuple[str, ...]:
+    """Return what a Material reports as a number a point, asked without a point."""
     nothing = np.zeros((0, material.kinematics.size))
     parameters = np.zeros((0, len(material.parameter_names)))
-    response = material.evaluate(nothing, parameters=parameters, tangent=False)
-    return frozenset(response.report)
+    report = material.evaluate(nothing, parameters=parameters, tangent=False).report
+    return tuple(
+        name
+        for name, values in report.items()
+        if values.ndim == 1 and np.issubdtype(values.dtype, np.floating)
+    )

@@ -187,8 +187,6 @@ class RVEMaterial(Material):
             self.problem.start_increment(rows["state"], dt)
             q, iterations, solved = self._equilibrate(rows["strain"], rows["hint"])
         if not solved:
-            self.problem.start_increment(self.problem.assembly.initial_state(), dt)
-            self.problem.assemble(self.kinematics.rest, np.zeros(self.num_hint))
             return self._localiser.failed(iterations)
         self.problem.assemble(rows["strain"], q)
         return self._localiser.fields(iterations)

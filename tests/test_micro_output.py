@@ -1,0 +1,201 @@
+"""Localisation in a run: files, counts, history and ranks."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fesurrogate import InputError
+from fesurrogate.config import Settings, read_config
+from fesurrogate.config_output import MicroOutputSettings
+from fesurrogate.fem.points import point_coordinates, point_weights
+from fesurrogate.run import run
+
+STRIP = """
+[kinematics]
+gdim = 2
+measure = "small"
+[mesh]
+generator = "rectangle"
+cells = [3, 2]
+upper = [3.0, 1.0]
+[macro]
+degree = 1
+[material]
+kind = "rve"
+[material.rve]
+degree = 1
+[material.rve.cell]
+kind = "laminate"
+fractions = { metal = 0.5, fibre = 0.5 }
+resolution = 2
+[material.rve.phases.metal]
+kind = "j2_plasticity"
+young = 200.0
+poisson = 0.3
+yield_stress = 1.0
+hardening = 10.0
+[material.rve.phases.fibre]
+kind = "linear_elastic"
+young = 400.0
+poisson = 0.2
+[material.linear]
+young = 300.0
+poisson = 0.3
+[[dirichlet]]
+boundary = "left"
+[[dirichlet]]
+boundary = "right"
+value = [0.03, 0.02]
+schedule = [[0.0, 0.0], [0.5, 1.0], [1.0, 0.2]]
+[steps]
+increments = 4
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One folder for all ranks."""
+    return Path(MPI.COMM_WORLD.bcast(str(tmp_path), root=0))
+
+
+def settings_of(folder: Path, extra: str = "") -> Settings:
+    if MPI.COMM_WORLD.rank == 0:
+        (folder / "strip.toml").write_text(STRIP + extra)
+    MPI.COMM_WORLD.barrier()
+    return read_config(folder / "strip.toml")
+
+
+def with_micro(settings: Settings, **micro: object) -> Settings:
+    wanted = MicroOutputSettings(**micro)  # type: ignore[arg-type]
+    return replace(settings, output=replace(settings.output, micro=wanted, pictures=False))
+
+
+def fields_in(path: Path) -> list[dict[str, np.ndarray]]:
+    """Return the fields of each increment by name."""
+    with h5py.File(path) as file:
+        return [
+            {
+                f"{centre}/{name}": values[:]
+                for centre in step
+                for name, values in step[centre].items()
+            }
+            for step in file["increments"].values()
+        ]
+
+
+@pytest.mark.mpi
+def test_files_are_those_of_one_rank(folder: Path) -> None:
+    comm = MPI.COMM_WORLD
+    points = ((0.2, 0.3), (2.9, 0.9), (1.5, 0.5))  # the last is as near to four points
+    settings = with_micro(settings_of(folder), points=points, most_loaded=2)
+    together = run(settings, comm, folder / "all").results
+    names = [*(f"point_{k}" for k in (1, 2, 3)), "most_loaded_1", "most_loaded_2"]
+    assert together.converged and together.micro is not None
+    assert list(together.micro.files) == names
+    if comm.rank > 0:
+        return
+    alone = run(settings, MPI.COMM_SELF, folder / "one").results
+    assert alone.micro is not None
+    assert together.micro.rve_solves == alone.micro.rve_solves == 5 * 4
+    assert together.micro.micro_iterations == alone.micro.micro_iterations == 0  # all from hints
+    assert together.rve_solves == alone.rve_solves
+    for name in names:
+        one, every = alone.micro.files[name], together.micro.files[name]
+        assert [entry.point for entry in one] == [entry.point for entry in every]
+        assert [entry.cell for entry in one] == [entry.cell for entry in every]
+        mine, theirs = (fields_in(folder / k / f"micro_{name}.h5") for k in ("one", "all"))
+        for expected, got in zip(mine, theirs, strict=True):
+            assert expected.keys() == got.keys()
+            for key, values in expected.items():
+                np.testing.assert_allclose(got[key], values, rtol=0, atol=1e-7, err_msg=key)
+    files = json.loads((folder / "all" / "results.json").read_text())["micro"]["files"]
+    assert list(files) == names and len(files["point_1"]) == 4
+
+
+def test_the_last_increment_is_what_the_cell_answers_from_its_start(folder: Path) -> None:
+    settings = with_micro(settings_of(folder), points=[(0.2, 0.3)], most_loaded=1)
+    before = run(
+        replace(settings, steps=replace(settings.steps, increments=None, times=(0.25, 0.5, 0.75))),
+        MPI.COMM_SELF,
+    )
+    done = run(settings, MPI.COMM_SELF, folder)
+    assert done.results.micro is not None
+    field = done.model.fields["material"]
+    row = int(np.argmin(np.linalg.norm(point_coordinates(field) - [0.2, 0.3], axis=1)))
+    start = before.model.fields["material"].state[row]
+    expected = field.material.localise(field.current_strain()[row], start, 0.25)  # type: ignore[attr-defined]
+    written = fields_in(folder / "micro_point_1.h5")
+    np.testing.assert_allclose(
+        written[-1]["cell/stress_norm"], expected.stress_norm, rtol=0, atol=1e-7
+    )
+    plastic = expected.reports["plastic_strain"]
+    np.testing.assert_allclose(written[-1]["cell/plastic_strain"], plastic, rtol=0, atol=1e-9)
+    assert np.nanmax(plastic) > 1e-3
+    entry = done.results.micro.files["point_1"][-1]
+    assert entry.largest["plastic_strain"] == pytest.approx(np.nanmax(plastic), rel=1e-6)
+    assert entry.largest_stress == pytest.approx(expected.stress_norm.max(), rel=1e-6)
+    norms = np.linalg.norm(field.response.stress, axis=1)  # type: ignore[union-attr]
+    assert entry.stress == norms[row]
+    assert done.results.micro.files["most_loaded_1"][-1].stress >= norms.max() * (1 - 2e-6)
+
+
+def test_localisation_leaves_the_run_as_it_is(folder: Path) -> None:
+    settings = settings_of(folder)
+    plain = run(settings, MPI.COMM_SELF)
+    looked = run(with_micro(settings, most_loaded=3), MPI.COMM_SELF)
+    assert plain.results.micro is None
+    np.testing.assert_array_equal(looked.model.u.x.array, plain.model.u.x.array)
+    assert looked.results.rve_solves == plain.results.rve_solves
+    assert looked.results.micro_iterations == plain.results.micro_iterations
+
+
+@pytest.mark.mpi
+def test_reports_are_written_as_cell_averages(folder: Path) -> None:
+    comm = MPI.COMM_WORLD
+    settings = settings_of(folder)
+    done = run(replace(settings, output=replace(settings.output, pictures=False)), comm, folder)
+    field = done.model.fields["material"]
+    assert field.response is not None
+    total = {
+        name: comm.allreduce(float(point_weights(field) @ field.response.report[name]))
+        for name in ("plastic_strain", "dissipation")
+    }
+    volume = comm.allreduce(float(point_weights(field).sum()))
+    assert volume == pytest.approx(3.0, rel=1e-12)
+    if comm.rank == 0:
+        steps = fields_in(folder / "fields.h5")
+        for name, mean in total.items():  # all macro cells are alike in size
+            written = [step[f"cell/{name}"].mean() * volume for step in steps]
+            assert written[-1] == pytest.approx(mean, rel=1e-12)
+            assert written[0] > 0 and (np.diff(written) >= 0).all()
+
+
+def test_what_cannot_be_localised_is_refused(folder: Path) -> None:
+    settings = settings_of(folder)
+    assert settings.material is not None
+    linear = replace(settings, material=replace(settings.material, kind="linear"))
+    with pytest.raises(InputError, match=r"output\.micro: there is no cell.*kind is 'linear'"):
+        run(with_micro(linear, most_loaded=1), MPI.COMM_SELF)
+    with pytest.raises(InputError, match=r"output\.micro\.points\[1\]: .*lies outside the mesh"):
+        run(with_micro(settings, points=[(1.0, 0.5), (9.0, 0.5)]), MPI.COMM_SELF)
+    with pytest.raises(InputError, match=r"points\[0\]: point is .* expected 2 coordinates"):
+        run(with_micro(settings, points=[(1.0, 0.5, 0.0)]), MPI.COMM_SELF)
+    with pytest.raises(InputError, match="most_loaded is 25; expected at most 24"):
+        run(with_micro(settings, most_loaded=25), MPI.COMM_SELF)
+    with pytest.raises(InputError, match=r"output\.micro.*: give points"):
+        settings_of(folder, "[output.micro]\n")
+    with pytest.raises(InputError, match=r"output\.micro.*most_loaded is -1; expected"):
+        settings_of(folder, "[output.micro]\nmost_loaded = -1\n")
+
+
+def test_a_picture_shows_both_scales(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    settings = with_micro(settings_of(folder), points=[(0.2, 0.3)])
+    shown = replace(settings, output=replace(settings.output, pictures=True, fields=False))
+    run(shown, MPI.COMM_SELF, folder)
+    assert (folder / "micro.png").stat().st_size > 10_000
