@@ -178,3 +178,23 @@ def test_an_island_that_no_neighbour_holds_is_refused() -> None:
 def test_uniform_traction_is_refused_with_a_void() -> None:
     with pytest.raises(InputError, match="'traction' is not for a cell with a void"):
         RVEMaterial(perforated(tagged=True), {"plate": SOFT}, SMALL, boundary="traction")
+
+
+def test_a_void_may_lie_at_one_face_and_body_at_the_opposite_one() -> None:
+    """A hole that touches the left face alone is the hole in the middle, seen elsewhere."""
+    unit, middle = unit_square(8)
+    cells = np.arange(len(middle), dtype=np.int32)
+    answers = []
+    for centre in (0.5, 0.25):
+        hole = np.abs(middle - [centre, 0.5]).max(axis=1) < 0.25
+        cell = make_cell(unit, {"plate": cells[~hole], "hole": cells[hole]}, void="hole")
+        answers.append(stiffness(cell, {"plate": SOFT}))
+    np.testing.assert_allclose(answers[1], answers[0], rtol=0, atol=1e-10)
+
+
+def test_faces_of_a_cell_with_a_void_must_match_where_they_meet() -> None:
+    cell = perforated(8, tagged=True)
+    x = cell.mesh.geometry.x
+    x[np.isclose(x[:, 0], 1.0) & np.isclose(x[:, 1], 0.25), 1] += 0.02
+    with pytest.raises(InputError, match="faces do not match"):
+        RVEMaterial(cell, {"plate": SOFT}, SMALL)

@@ -198,7 +198,7 @@ def _without(
         raise InputError(f"all cells are of phase {void!r}, which is void; nothing is left")
     points = domain.geometry.x[:, : domain.geometry.dim]
     nodes = geometry_dofmap(domain)[kept]
-    degree = domain.geometry.cmap.degree
+    degree = domain.ufl_domain().ufl_coordinate_element().basix_element.degree
     fresh, moved = _mesh_of(domain.topology.cell_name(), points, nodes, degree)
     ends = np.cumsum([0, *map(len, solid.values())])
     return fresh, {

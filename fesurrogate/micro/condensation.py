@@ -285,7 +285,9 @@ def _nodal_prolongation(
     x: Array,  # (nodes, dimension)
 ) -> sp.csr_matrix:  # (nodes, nodal unknowns)
     if boundary == "periodic":
-        return periodic_prolongation(periodic_masters(x, cell.origin, cell.lattice))
+        has_void = cell.void is not None
+        masters = periodic_masters(x, cell.origin, cell.lattice, has_void=has_void)
+        return periodic_prolongation(masters)
     if boundary == "linear":
         return linear_prolongation(x, cell.origin, cell.lattice)
     return traction_prolongation(_normals(cell, V))

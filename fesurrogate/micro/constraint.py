@@ -29,9 +29,12 @@ def periodic_masters(
     origin: Array,  # (d,)
     lattice: Array,  # (d, d), rows are the lattice vectors
     *,
+    has_void: bool = False,
     tolerance: float = 1e-6,
 ) -> NDArray[np.int64]:  # (nodes,)
     """Return, for every node, the node that stands for it and all its periodic images.
+
+    In a cell with a void a node may face nothing: it is free there.
 
     Raises:
         InputError: A node on one face has no partner on the opposite face.
@@ -45,13 +48,29 @@ def periodic_masters(
     lower = np.abs(fractional) < tolerance
     expected = 2 ** (upper | lower).sum(axis=1)
     unmatched = np.flatnonzero([len(group) for group in images] != expected)
+    if has_void:
+        unmatched = unmatched[_nearly_met(fractional, reduced, unmatched, tolerance)]
     if unmatched.size:
         raise InputError(
             f"the cell's faces do not match: the node at {x[unmatched[0]].tolist()} has no "
-            f"partner on the opposite face ({unmatched.size} such nodes); make the mesh periodic, "
-            "in gmsh with setPeriodic"
+            f"partner on the opposite face ({unmatched.size} such nodes); make the mesh periodic "
+            "(gmsh: setPeriodic), or take boundary 'linear'"
         )
     return master
+
+
+def _nearly_met(
+    fractional: Array,  # (nodes, d)
+    reduced: Array,  # (nodes, d), with upper faces moved onto lower ones
+    nodes: NDArray[np.integer],  # (k,)
+    tolerance: float,
+) -> NDArray[np.bool_]:  # (k,)
+    """Return whether nodes of the opposite face lie beside the image: within half the spacing."""
+    spacing = cKDTree(fractional).query(fractional[nodes], k=2)[0][:, 1]
+    tree = cKDTree(reduced)
+    near = tree.query_ball_point(reduced[nodes], r=spacing / 2, return_length=True)
+    met = tree.query_ball_point(reduced[nodes], r=10 * tolerance, return_length=True)
+    return np.asarray(near > met)
 
 
 def periodic_prolongation(
