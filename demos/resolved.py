@@ -96,7 +96,7 @@ def bend(rows: int, regions: dict, cells: int = 0) -> Bent:
     names = phase_of(midpoints(domain) * cells / HEIGHT) if cells else None
     fields = [
         MaterialField(
-            material, strain_of(u, material.kinematics), degree=4 if cells else 3,
+            material, strain_of(u, material.kinematics), degree=4,
             cells=None if names is None else np.flatnonzero(names == name),
         )
         for name, material in regions.items()

@@ -46,3 +46,13 @@ def test_the_lamina_and_its_own_checks(tmp_path: Path) -> None:
     numbers = printed(DEMOS / "lamina_properties.py", tmp_path)
     assert 45.763 in numbers and 0.252 in numbers  # of hexagonal packing: E1, and bound of nu12
     assert (tmp_path / "output" / "lamina_properties" / "lamina.png").stat().st_size > 5000
+
+
+def test_the_error_of_fe2_falls_as_the_cells_shrink(tmp_path: Path) -> None:
+    script, text = tmp_path / "resolved.py", (DEMOS / "resolved.py").read_text()
+    assert "ROWS = 8 " in text and "CELLS = (2, 4, 8, 16) " in text
+    script.write_text(
+        text.replace("ROWS = 8 ", "ROWS = 4 ").replace("(2, 4, 8, 16) ", "(2, 4, 8) ")
+    )
+    assert 0.09089 in printed(script, tmp_path)  # moment of FE², as on any number of ranks
+    assert (tmp_path / "output" / "resolved" / "resolved.png").stat().st_size > 5000
