@@ -171,6 +171,7 @@ def homogenize(
     context: typer.Context,
     config: Config,
     output: HomogenizeOutput = None,
+    allow_code: AllowCode = False,
     verbose: Verbose = False,
 ) -> tuple[int, str]:
     """Find the effective properties of the cell of a TOML, with bounds, errors and pictures."""
@@ -181,7 +182,7 @@ def homogenize(
     from fesurrogate.homogenize import homogenize
 
     with _about(config):
-        found = homogenize(settings, comm, folder, progress=True)
+        found = homogenize(settings, comm, folder, allow_code=allow_code, progress=True)
     text = f"{found.text}\nresults: {folder / 'results.json'}" if found.results else ""
     if not found.message:
         return CONVERGED, text

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fesurrogate.config_cell import RVESettings
-from fesurrogate.config_file import nearest
+from fesurrogate.config_file import check_kind
 from fesurrogate.config_phase import (
     LAWS,
     J2PlasticitySettings,
@@ -17,7 +17,6 @@ from fesurrogate.config_phase import (
     TransverselyIsotropicSettings,
     ViscoelasticSettings,
 )
-from fesurrogate.errors import InputError
 
 KINDS = ("rve", "network", *LAWS, "linearised_rve")
 """Values of ``kind`` besides the user's own ``module:factory``."""
@@ -52,12 +51,7 @@ class MaterialSettings:
     rotated: bool = False  # by the parameters that say the orientation
 
     def __post_init__(self) -> None:
-        module, colon, factory = self.kind.partition(":")
-        if self.kind not in KINDS and not (module and colon and factory.isidentifier()):
-            raise InputError(
-                f"kind is {self.kind!r}; expected one of {', '.join(KINDS)}, or module:factory for "
-                f"a law of your own{nearest(self.kind, KINDS)}"
-            )
+        check_kind(self.kind, KINDS)
 
     @property
     def table(self) -> str:

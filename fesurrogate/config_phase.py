@@ -8,8 +8,9 @@ Material by itself has a table in ``MaterialSettings``.
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields, make_dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from fesurrogate.config_file import check_kind
 from fesurrogate.errors import InputError
 
 Pairs = tuple[tuple[float, float], ...]
@@ -126,9 +127,22 @@ class _Phase:
     """``[material.rve.phases.NAME]``: the law of one phase of the cell."""
 
     kind: str
+    factory: dict[str, Any] | None = None  # handed to the user's factory as it is
+    orientation: float | tuple[float, ...] | None = None  # of the law's axes
+    rotated: bool = False  # by parameters that say the orientation
 
     def __post_init__(self) -> None:
+        check_kind(self.kind, PHASES)
         given = set(self.constants)
+        if self.rotated and self.orientation is not None:
+            raise InputError("give either an orientation, or rotated = true for one a point")
+        if ":" in self.kind:
+            if given:
+                raise InputError(
+                    f"kind {self.kind!r} takes its constants in a table, factory = {{ ... }}; "
+                    f"given: {', '.join(sorted(given))}"
+                )
+            return
         known = fields(PHASES[self.kind])
         needed = [f.name for f in known if f.default is MISSING]
         options = [f.name for f in known if f.default is not MISSING]
@@ -142,23 +156,19 @@ class _Phase:
     @property
     def constants(self) -> dict[str, Any]:
         """The constants that were given, by name."""
-        names = [f.name for f in fields(self) if f.name != "kind"]
+        names = [f.name for f in fields(self) if f.name in _CONSTANTS]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
+
+_CONSTANTS = {name: kind for law in PHASES.values() for name, kind in get_type_hints(law).items()}
 
 if TYPE_CHECKING:
     PhaseSettings = _Phase
 else:
     # one flat table for all laws: the constants of each, none of them needed by all
-    _CONSTANTS = {
-        name: kind for law in PHASES.values() for name, kind in get_type_hints(law).items()
-    }
     PhaseSettings = make_dataclass(
         "PhaseSettings",
-        [
-            ("kind", Literal[tuple(PHASES)]),
-            *((name, kind | None, None) for name, kind in _CONSTANTS.items()),
-        ],
+        [(name, kind | None, None) for name, kind in _CONSTANTS.items()],
         bases=(_Phase,),
         namespace={"__module__": __name__, "__doc__": _Phase.__doc__},
         frozen=True,

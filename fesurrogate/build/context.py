@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fesurrogate.config import Settings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 
@@ -23,6 +24,18 @@ class Context:
     micro_options: Mapping[str, Any] | None = None
     threads: int = 1  # a rank
     parameters: tuple[str, ...] = ()  # of the Material, that are given a point
+
+
+def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1) -> Context:
+    """Return the context that settings give."""
+    return Context(
+        settings.kinematics,
+        settings.models,
+        settings.source.parent if settings.source else None,
+        allow_code,
+        settings.solver.micro,
+        threads,
+    )
 
 
 class _NamedError(InputError):

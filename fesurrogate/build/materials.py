@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +11,8 @@ from typing import Any
 
 from fesurrogate.build import laws
 from fesurrogate.build.cells import micro_options, solved_cell
-from fesurrogate.build.context import Context, naming
+from fesurrogate.build.context import Context, context_of, naming
+from fesurrogate.build.factory import check_kinematics, from_factory
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config_material import MaterialSettings
@@ -98,14 +96,9 @@ def identify_material(
         InputError: On all ranks, with the same message.
     """
     turned = ROTATION_NAMES[settings.kinematics.gdim] if table.rotated else ()
-    context = Context(
-        settings.kinematics,
-        settings.models,
-        settings.source.parent if settings.source else None,
-        allow_code,
-        settings.solver.micro,
-        threads_per_rank(comm),
-        tuple(name for name in table.parameters or () if name not in turned),
+    context = replace(
+        context_of(settings, allow_code=allow_code, threads=threads_per_rank(comm)),
+        parameters=tuple(name for name in table.parameters or () if name not in turned),
     )
     chosen = getattr(table, table.table)
     if chosen is None and table.kind != "network" and ":" not in table.kind:
@@ -146,21 +139,22 @@ def _check_parameters(material: Material, table: MaterialSettings) -> None:
 
 def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     assert table.rve is not None
-    material = solved_cell(table.rve, context)
-    return material, [material.fingerprint, micro_options(context)]
+    material, sources = solved_cell(table.rve, context)
+    return material, [material.fingerprint, micro_options(context), sources]
 
 
 def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     from fesurrogate.laws import Linear
 
     assert table.rve is not None
-    cell = solved_cell(table.rve, replace(context, parameters=()))
+    cell, sources = solved_cell(table.rve, replace(context, parameters=()))
     rest = context.kinematics.rest
     response = cell.evaluate(rest[None])
     assert response.ok.all() and response.tangent is not None
     return Linear(context.kinematics, response.tangent[0]), [
         cell.fingerprint,
         micro_options(context),
+        sources,
     ]
 
 
@@ -183,60 +177,12 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
 
 
 def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    if not context.allow_code:
-        raise InputError(
-            f"kind is {table.kind!r}, which runs code of yours; allow it with --allow-code"
-        )
-    module, _, name = table.kind.partition(":")
-    places = [str(folder) for folder in (context.folder, Path.cwd()) if folder is not None]
-    folders = list(dict.fromkeys(places))
-    before = list(sys.path)
-    sys.path[:0] = folders
-    try:
-        code = importlib.import_module(module)
-    except (Exception, SystemExit) as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{module}.".startswith(f"{missing}."):
-            raise InputError(
-                f"kind is {table.kind!r}: {error}; looked for {module}.py in "
-                f"{', '.join(folders)} and among the installed packages"
-            ) from error
-        raise InputError(
-            f"kind is {table.kind!r}: importing {module} raised {type(error).__name__}: "
-            f"{_first_line(error)}, at {_place(error)}; mend the module"
-        ) from error
-    finally:
-        sys.path[:] = before
-    factory = getattr(code, name, None)
-    if not callable(factory):
-        raise InputError(
-            f"kind is {table.kind!r}: there is no function {name} in {code.__file__}; it has "
-            f"{', '.join(key for key in vars(code) if not key.startswith('_')) or 'no names'}"
-        )
     constants = table.factory or {}
-    material = factory(context.kinematics, constants)
-    if not isinstance(material, Material):
-        raise InputError(f"{table.kind} returned {type(material).__name__}; expected a Material")
-    if material.kinematics != context.kinematics:
-        raise InputError(
-            f"{table.kind} returned a Material under {material.kinematics}; expected "
-            f"{context.kinematics}"
-        )
-    source = Path(code.__file__).read_bytes() if code.__file__ else b""
-    return material, [constants, hashlib.sha256(source).hexdigest()]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(getattr(error, "msg", None) or error).splitlines() or [""])[0]
-
-
-def _place(error: BaseException) -> str:
-    """Return file and line that an error of a user's module is about."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if "importlib" not in frame.filename][1:] or frames
-    return f"{theirs[0].filename}, line {theirs[0].lineno}"
+    made = from_factory(table.kind, constants, context)
+    if not isinstance(made.value, Material):
+        raise InputError(f"{table.kind} returned {type(made.value).__name__}; expected a Material")
+    check_kinematics(made.value, table.kind, context)
+    return made.value, [constants, made.source]
 
 
 MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material, Any]]] = {

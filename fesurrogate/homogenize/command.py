@@ -46,6 +46,7 @@ def homogenize(
     comm: MPI.Intracomm,
     output: Path | None = None,
     *,
+    allow_code: bool = False,
     progress: bool = False,
 ) -> Homogenized:
     """Find the effective properties of the cell of a TOML, and its response along a path.
@@ -56,6 +57,7 @@ def homogenize(
         settings: The TOML; of it [kinematics], [material] and [homogenize].
         comm: The communicator.
         output: Folder for results.json and pictures; none are written if None.
+        allow_code: Whether a user's module may be imported.
         progress: Whether rank 0 shows a progress bar along the path.
 
     Raises:
@@ -66,7 +68,7 @@ def homogenize(
         if comm.rank > 0:
             return None
         try:
-            return _homogenize(settings, output, progress)
+            return _homogenize(settings, output, allow_code, progress)
         except ConvergenceError as error:
             return Homogenized({}, "", str(error))
 
@@ -75,13 +77,15 @@ def homogenize(
     return found
 
 
-def _homogenize(settings: Settings, output: Path | None, progress: bool) -> Homogenized:
+def _homogenize(
+    settings: Settings, output: Path | None, allow_code: bool, progress: bool
+) -> Homogenized:
     begin = time.perf_counter()
     wanted = settings.homogenize
     _check(settings)
     if output is not None:
         check_files(output / name for name in ("results.json", *PICTURES))
-    views, notes = views_of(settings)
+    views, notes = views_of(settings, allow_code=allow_code)
     rve = views[0].rve
     fractions = rve.cell.volume_fractions()
     finer, left_out = refinements_of(views[-1], wanted.refinements)

@@ -7,13 +7,13 @@ plane cell has as the section of a prism, in generalised plane strain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fesurrogate.build.cell_makers import make_cell_of
-from fesurrogate.build.context import naming, petsc_options
-from fesurrogate.build.laws import make_phase
+from fesurrogate.build.cells import fill_cell, phases_of
+from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.config import Settings
 from fesurrogate.config_cell import RVESettings
 from fesurrogate.errors import ConvergenceError, InputError
@@ -33,13 +33,15 @@ class View:
         name: ``plane`` or ``solid``.
         rve: The cell with its phases.
         phases: The same phases.
-        settings: The TOML.
+        table: ``[material.rve]``.
+        context: What it means something in.
     """
 
     name: str
     rve: RVEMaterial
     phases: Phases
-    settings: Settings
+    table: RVESettings
+    context: Context
 
     @property
     def kinematics(self) -> Kinematics:
@@ -53,7 +55,8 @@ class View:
 
     def on(self, cell: Cell) -> RVEMaterial:
         """Return the same phases in another cell."""
-        return _solved(cell, self.phases, self.kinematics, self.settings)
+        filled: RVEMaterial = fill_cell(cell, self.phases, self.table, self.context)
+        return filled
 
     def phase_stiffness(self, name: str) -> Array:
         """Return the stiffness of a phase by itself, at rest; zero of the void."""
@@ -62,14 +65,19 @@ class View:
         return stiffness_of(self.phases[name], self.kinematics, self.rve.cell.mesh.geometry.dim)
 
 
-def views_of(settings: Settings) -> tuple[list[View], list[str]]:
+def views_of(settings: Settings, *, allow_code: bool = False) -> tuple[list[View], list[str]]:
     """Return the views of the TOML's cell, that of its kinematics first, and what to know of them.
+
+    Args:
+        settings: The TOML.
+        allow_code: Whether a user's module may be imported.
 
     Raises:
         InputError: The tables of the cell or of its phases are unusable.
     """
-    table, kinematics, notes = _table(settings), settings.kinematics, []
-    assert settings.material is not None
+    assert settings.material is not None and settings.material.rve is not None
+    table, kinematics, notes = settings.material.rve, settings.kinematics, []
+    context = context_of(settings, allow_code=allow_code)
     if settings.material.parameters or settings.material.rotated:
         notes.append(
             "[material.parameters] and rotated are left out: the cell is that of the constants in "
@@ -77,14 +85,11 @@ def views_of(settings: Settings) -> tuple[list[View], list[str]]:
         )
     with naming("material.rve"):
         cell = make_cell_of(table, kinematics)
-        phases = _phases(table, kinematics)
-        rve = _solved(cell, phases, kinematics, settings)
-    views = [View("plane" if kinematics.gdim == 2 else "solid", rve, phases, settings)]
+        views = [_view("plane" if kinematics.gdim == 2 else "solid", cell, table, context)]
     if kinematics.gdim == 2:
-        solid = Kinematics(3, kinematics.measure)
+        solid = replace(context, kinematics=Kinematics(3, kinematics.measure))
         try:
-            phases = _phases(table, solid)
-            views.append(View("solid", _solved(cell, phases, solid, settings), phases, settings))
+            views.append(_view("solid", cell, table, solid))
         except InputError as error:
             notes.append(f"the prism of this section is left out: {error}")
     return views, notes
@@ -129,23 +134,6 @@ def _mandel(kinematics: Kinematics, tangent: Array) -> Array:
     return small_strain_stiffness(kinematics, tangent) if finite else tangent
 
 
-def _table(settings: Settings) -> RVESettings:
-    assert settings.material is not None and settings.material.rve is not None
-    return settings.material.rve
-
-
-def _phases(table: RVESettings, kinematics: Kinematics) -> Phases:
-    phases = {}
-    for name, phase in table.phases.items():
-        if phase.kind != "void":
-            with naming(f"phases.{name}"):
-                phases[name] = make_phase(phase, kinematics)
-    return phases
-
-
-def _solved(cell: Cell, phases: Phases, kinematics: Kinematics, settings: Settings) -> RVEMaterial:
-    table = _table(settings)
-    with petsc_options("micro_", settings.solver.micro):
-        return RVEMaterial(
-            cell, phases, kinematics, degree=table.degree, boundary=table.boundary, rtol=table.rtol
-        )
+def _view(name: str, cell: Cell, table: RVESettings, context: Context) -> View:
+    phases, _ = phases_of(table, context)
+    return View(name, fill_cell(cell, phases, table, context), phases, table, context)
