@@ -35,10 +35,11 @@ REPORTS = ("plastic_strain", "dissipation")
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its figures, and the problem in its last accepted state."""
+    """A finished run: its figures, the problem in its last accepted state, and localisation."""
 
     results: Results
     model: MacroModel
+    micro: MicroOutput | None = None
 
 
 def run(
@@ -125,7 +126,7 @@ def run(
     )
     if output is not None:
         write_json(output / "results.json", results.as_json(), comm)
-    return Run(results, model)
+    return Run(results, model, record.micro)
 
 
 def largest_stretch(model: MacroModel) -> float | None:

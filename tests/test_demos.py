@@ -56,3 +56,20 @@ def test_the_error_of_fe2_falls_as_the_cells_shrink(tmp_path: Path) -> None:
     )
     assert 0.09089 in printed(script, tmp_path)  # moment of FE², as on any number of ranks
     assert (tmp_path / "output" / "resolved" / "resolved.png").stat().st_size > 5000
+
+
+def test_plastic_composite_holds_what_it_asserts(tmp_path: Path) -> None:
+    """Run in a copy, with linear elements in the cell."""
+    text = (DEMOS / "plastic_composite.toml").read_text()
+    assert "degree = 2  # as above" in text
+    text = text.replace("degree = 2  # as above", "degree = 1")
+    (tmp_path / "demos").mkdir()
+    (tmp_path / "demos" / "plastic_composite.toml").write_text(text)
+    code = (DEMOS / "plastic_composite.py").read_text()
+    (tmp_path / "demos" / "plastic_composite.py").write_text(code)
+    (tmp_path / "meshes").mkdir()
+    strip = (DEMOS.parent / "meshes" / "notched_strip.msh").read_bytes()
+    (tmp_path / "meshes" / "notched_strip.msh").write_bytes(strip)
+    printed(tmp_path / "demos" / "plastic_composite.py", tmp_path)
+    folder = tmp_path / "output" / "plastic_composite"
+    assert (folder / "plastic_composite.png").is_file() and (folder / "rve" / "micro.png").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
+from matplotlib.transforms import ScaledTranslation
 
 from fesurrogate.fem.output import run_on_root
 from fesurrogate.fem.pictures import (
@@ -28,6 +30,8 @@ from fesurrogate.fem.pictures import (
 from fesurrogate.kinematics import Array
 
 VISIBLE = 0.15  # of the size of the cell: the largest displacement that is drawn
+COLOURS = ("#2f5d8a", "#d9822b", "#5a9367")  # of curves
+BESIDE = ((18, 18), (-18, 18), (18, -18), (-18, -18))  # where a number is written, in points
 NOTHING = "#d5d5d5"  # of elements without a value
 
 
@@ -53,11 +57,10 @@ class MicroView:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A curve drawn under the macro field, with the labels of its axes."""
+class Curves:
+    """Curves drawn under the macro field: x and y by name, and the labels of the axes."""
 
-    x: Sequence[float]
-    y: Sequence[float]
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     labels: tuple[str, str]
 
 
@@ -67,7 +70,7 @@ def plot_micro(
     views: Sequence[MicroView],
     *,
     title: str = "",
-    curve: Curve | None = None,
+    curves: Curves | None = None,
 ) -> None:
     """Draw the deformed macro field with numbered points, and beside it the cell at each.
 
@@ -78,7 +81,7 @@ def plot_micro(
         macro: Plane; its title labels its colour bar.
         views: Cells with the same fields; those of rank 0 are drawn, and nothing if it has none.
         title: Of the picture.
-        curve: Drawn under the macro field.
+        curves: Drawn under the macro field.
 
     Raises:
         InputError: A mesh is not plane.
@@ -92,24 +95,26 @@ def plot_micro(
             return
         labels = list(views[0].fields)
         rows, columns = len(views), len(labels)
-        height = max(3.0 * rows + 0.9, 7.6 if curve else 4.6)
+        height = max(3.0 * rows + 0.9, 7.8 if curves else 4.6)
         width = float(np.clip(4.2 * _aspect([body]), 3.4, 6.0))
         figure = _figure(width + 1.2 + 3.0 * columns, height)
         figure.suptitle(title)
         left, right = figure.subfigures(1, 2, width_ratios=[width + 1.2, 3.0 * columns])
-        upper = left.subplots(2 if curve else 1, 1, squeeze=False)[:, 0]
+        upper = left.subplots(2 if curves else 1, 1, squeeze=False)[:, 0]
         norm = Normalize(np.nanmin(body.values), np.nanmax(body.values))
         drawn = _draw(upper[0], body, norm)
         _label(upper[0], "", "")
-        inch = _aspect([body]) / width  # in heights of the axes
-        beneath = upper[0].inset_axes((0.1, -0.85 * inch, 0.8, 0.15 * inch))
+        below = upper[0].transAxes + ScaledTranslation(0, -0.75, figure.dpi_scale_trans)
+        beneath = upper[0].inset_axes((0.1, 0, 0.8, 0.03), transform=below)
         left.colorbar(drawn, cax=beneath, label=macro.title, orientation="horizontal")
         _mark(upper[0], views)
-        if curve is not None:
-            upper[1].plot(curve.x, curve.y, color="#2f5d8a", marker="o", markersize=3)
-            upper[1].set(xlabel=curve.labels[0], ylabel=curve.labels[1])
+        if curves is not None:
+            for (name, (x, y)), colour in zip(curves.lines.items(), COLOURS, strict=False):
+                upper[1].plot(x, y, color=colour, marker="o", markersize=3, label=name)
+            upper[1].set(xlabel=curves.labels[0], ylabel=curves.labels[1])
             upper[1].grid(color="#dddddd", linewidth=0.6)
             upper[1].spines[["top", "right"]].set_visible(False)
+            upper[1].legend(frameon=False)
         _draw_cells(right, views, labels)
         _save(figure, path)
 
@@ -135,15 +140,18 @@ def _mark(axes: Any, views: Sequence[MicroView]) -> None:
     places: dict[tuple[float, ...], list[int]] = {}
     for k, view in enumerate(views, start=1):
         places.setdefault(tuple(view.point), []).append(k)
-    for (x, y), numbers in places.items():
+    for ((x, y), numbers), beside in zip(places.items(), cycle(BESIDE), strict=False):
         axes.plot(x, y, marker="o", markersize=5, color="white", markeredgecolor="#b5484b")
         axes.annotate(
             ", ".join(map(str, numbers)),
             (x, y),
-            xytext=(7, 7),
+            xytext=beside,
             textcoords="offset points",
+            ha="center",
+            va="center",
             color="#b5484b",
             fontweight="bold",
+            arrowprops={"arrowstyle": "-", "color": "#b5484b", "shrinkA": 0, "shrinkB": 3},
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )
 
@@ -176,4 +184,3 @@ def _draw_cells(figure: Any, views: Sequence[MicroView], labels: Sequence[str]) 
         figure.colorbar(
             drawn, ax=list(axes[:, column]), label=label, location="bottom", shrink=0.85
         )
-
