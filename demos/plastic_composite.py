@@ -210,11 +210,10 @@ say(f"pictures, results.json and files for ParaView: {folder}")
 # %% [markdown]
 # ## What must hold
 # Equilibrium; the elastic plate, from plain DOLFINx and between its bounds; unloading along the
-# elastic line; the first law (work = stored + dissipated, but for the size of the increments: apart
-# by 6.1, 1.8 and 0.5 % with 2, 4 and 8 increments from yield to the peak), with dissipation; history
-# that stays. The alloy must carry the peak: a strip as narrow as the ligament could, at 2/√3 of the
-# saturated yield stress in plane strain, and by the lower bound theorem of limit analysis the plate
-# then can.
+# elastic line; the first law, work = stored + dissipated, but for the size of the increments (they
+# part by 6.1, 1.8 and 0.5 % with 2, 4 and 8 increments from yield to the peak); history that stays.
+# The alloy must carry the peak: a strip as narrow as the ligament could, at 2/√3 of the saturated
+# yield stress in plane strain, and by the lower bound theorem of limit analysis the plate then can.
 
 # %%
 applied = np.array(

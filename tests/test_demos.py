@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DEMOS = Path(__file__).parents[1] / "demos"
 
 
@@ -58,6 +60,7 @@ def test_the_error_of_fe2_falls_as_the_cells_shrink(tmp_path: Path) -> None:
     assert (tmp_path / "output" / "resolved" / "resolved.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_plastic_composite_holds_what_it_asserts(tmp_path: Path) -> None:
     """Run in a copy, with linear elements in the cell."""
     text = (DEMOS / "plastic_composite.toml").read_text()
