@@ -17,10 +17,9 @@ from fesurrogate.config_file import check, read_table
 from fesurrogate.config_homogenize import HomogenizeSettings
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.config_output import OutputSettings
+from fesurrogate.config_train import SEEDS, TrainSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
-
-SEEDS = "a whole number from 0 to 2**63 - 1"
 
 Schedule = tuple[tuple[float, float], ...]
 """(time, factor) pairs; linear in between, constant outside."""
@@ -180,25 +179,6 @@ class GenerateSettings:
     def __post_init__(self) -> None:
         check("samples", self.samples, self.samples >= 1, "at least 1")
         check("stretch", self.stretch, self.stretch > 0, "a number > 0")
-        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """``[train]``: the network and how it is fitted."""
-
-    hidden: tuple[int, ...] = (32, 32)
-    validation: float = 0.2  # fraction of the samples held out
-    iterations: int = 400  # L-BFGS iterations
-    tangent_weight: float = 1.0  # weight of the tangent's loss beside the stress's
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        widths = bool(self.hidden) and min(self.hidden) >= 1
-        check("hidden", list(self.hidden), widths, "at least one width, each at least 1")
-        check("validation", self.validation, 0 < self.validation < 1, "a fraction in (0, 1)")
-        check("iterations", self.iterations, self.iterations >= 1, "at least 1")
-        check("tangent_weight", self.tangent_weight, self.tangent_weight >= 0, "a number >= 0")
         check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
 
 

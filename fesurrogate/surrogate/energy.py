@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.surrogate.growth import growth_terms
-from fesurrogate.surrogate.network import Network, NetworkResponse
+from fesurrogate.surrogate.network import Network, NetworkResponse, checked_widths
 from fesurrogate.surrogate.objective import component_count, components, push_forward
 from fesurrogate.surrogate.perceptron import Perceptron
 
@@ -67,8 +67,12 @@ class EnergyNetwork(Network):
     def forward(
         self,
         strain: Tensor,  # (n, m)
+        state: Tensor | None = None,
+        dt: float = 1.0,
         *,
+        parameters: Tensor | None = None,
         tangent: bool = True,
+        sensitivity: bool = False,
     ) -> NetworkResponse:
         """Return energy, stress and tangent of admissible strains.
 
@@ -97,11 +101,16 @@ class EnergyNetwork(Network):
             second = None if second is None else second + extra_second
         stress, moduli = push_forward(self.kinematics, columns.to(dtype), first, second)
         return NetworkResponse(
-            energy,
             stress.T.contiguous(),
             None if moduli is None else moduli.permute(2, 0, 1).contiguous(),
+            energy,
         )
 
     def architecture(self) -> dict[str, Any]:
         """Return the constructor's arguments but the Kinematics and the seed."""
         return {"hidden": list(self.hidden)}
+
+    @classmethod
+    def from_architecture(cls, kinematics: Kinematics, facts: Mapping[str, Any]) -> EnergyNetwork:
+        """Return a network that waits for its weights."""
+        return cls(kinematics, checked_widths(facts))

@@ -7,14 +7,16 @@ from typing import Literal, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material, Response, masked
-from fesurrogate.surrogate.network import Network
+from fesurrogate.surrogate.network import Network, NetworkResponse
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 SINGLE_TANGENT_ERROR = 1e-4
+NAMES = ("stress", "tangent", "energy", "state", "sensitivity")
 
 
 @final
@@ -50,6 +52,8 @@ class NetworkMaterial(Material):
         if chunk < 1 or (threads is not None and threads < 1):
             raise InputError(f"chunk is {chunk} and threads {threads}; expected at least 1")
         self.kinematics = network.kinematics
+        self.num_state = network.num_state
+        self.parameter_names = network.parameter_names
         self.tangent_error = 0.0 if dtype == "float64" else SINGLE_TANGENT_ERROR
         self._chunk, self._threads = chunk, threads
         try:
@@ -58,6 +62,10 @@ class NetworkMaterial(Material):
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device is {device!r}, which torch cannot use: {error}") from error
         self._network = network.requires_grad_(False).eval()
+
+    def initial_state(self, n: int) -> Array:  # (n, s)
+        """Return the state of n virgin points."""
+        return self._network.initial_state(n).cpu().to(torch.float64).numpy()
 
     def respond(
         self,
@@ -71,45 +79,61 @@ class NetworkMaterial(Material):
         sensitivity: bool,
     ) -> Response:
         """Answer in chunks; rows that are not admissible fail."""
-        n, size = strain.shape
-        ok = self.kinematics.admissible(strain)
-        safe = strain if ok.all() else np.where(ok[:, None], strain, self.kinematics.rest)
-        stress, energy = np.empty((n, size)), np.empty(n)
-        moduli = np.empty((n, size, size)) if tangent else None
+        n = len(strain)
+        ok = self.kinematics.admissible(strain) & np.isfinite(parameters).all(axis=1)
+        if not ok.all():
+            strain = np.where(ok[:, None], strain, self.kinematics.rest)
+            parameters = np.where(ok[:, None], parameters, 0.0)
+        parts: dict[str, Array] = {}
         before = torch.get_num_threads()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:
             with torch.no_grad():
-                for first in range(0, n, self._chunk):
+                for first in range(0, max(n, 1), self._chunk):
                     rows = slice(first, first + self._chunk)
-                    self._fill(safe[rows], energy[rows], stress[rows], moduli, rows)
+                    answer = self._network(
+                        self._tensor(strain[rows]),
+                        self._tensor(state[rows]) if self.num_state else None,
+                        dt,
+                        parameters=self._tensor(parameters[rows]) if self.parameter_names else None,
+                        tangent=tangent,
+                        sensitivity=sensitivity,
+                    )
+                    _put(answer, parts, rows, n)
         finally:
             if self._threads is not None:
                 torch.set_num_threads(before)
-        ok &= np.isfinite(energy)
-        energy[~ok] = np.nan
-        response = Response(
-            stress, moduli, state.copy(), hint.copy(), np.ones(n, dtype=bool),
-            np.zeros((n, size, 0)) if sensitivity else None, {"energy": energy},
-        )  # fmt: skip
-        return masked(response, ok)
-
-    def _fill(
-        self,
-        strain: Array,  # (k, m)
-        energy: Array,  # (k,)
-        stress: Array,  # (k, m)
-        moduli: Array | None,  # (n, m, m)
-        rows: slice,
-    ) -> None:
-        """Evaluate one chunk into the arrays of the whole batch."""
-        if not strain.flags.writeable:
-            strain = strain.copy()  # torch warns of read-only memory
-        answer = self._network(
-            torch.from_numpy(strain).to(self._device), tangent=moduli is not None
+        moduli, slope = parts.pop("tangent", None), parts.pop("sensitivity", None)
+        if sensitivity and not self.parameter_names:
+            slope = np.zeros((*strain.shape, 0))
+        stress, after = parts.pop("stress"), parts.pop("state", state.copy())
+        ok &= np.isfinite(stress).all(axis=1) & np.isfinite(after).all(axis=1)
+        for array in parts.values():
+            array[~ok] = np.nan
+        after = after if ok.all() else np.where(ok[:, None], after, state)
+        return masked(
+            Response(stress, moduli, after, hint.copy(), np.ones(n, dtype=bool), slope, parts), ok
         )
-        energy[:] = answer.energy.cpu().numpy()
-        stress[:] = answer.stress.cpu().numpy()
-        if moduli is not None:
-            moduli[rows] = answer.tangent.cpu().numpy()
+
+    def _tensor(
+        self,
+        array: Array,  # (k, ...)
+    ) -> Tensor:  # (k, ...)
+        """Return rows where the network lives; torch warns of memory that is read-only."""
+        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self._device)
+
+
+def _put(
+    answer: NetworkResponse,  # k points
+    parts: dict[str, Array],  # by name (n, ...)
+    rows: slice,
+    n: int,
+) -> None:
+    """Copy what a chunk answers into arrays of the whole batch, made by the first chunk."""
+    named = {name: getattr(answer, name) for name in NAMES} | dict(answer.report)
+    for name, tensor in named.items():
+        if tensor is not None:
+            if name not in parts:
+                parts[name] = np.empty((n, *tensor.shape[1:]))
+            parts[name][rows] = tensor.cpu().numpy()

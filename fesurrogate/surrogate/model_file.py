@@ -20,13 +20,11 @@ import torch
 
 from fesurrogate.errors import InputError, MissingPackageError
 from fesurrogate.kinematics import Kinematics
-from fesurrogate.surrogate.energy import EnergyNetwork
+from fesurrogate.surrogate.architectures import describe, empty_network
 from fesurrogate.surrogate.material import NetworkMaterial
 from fesurrogate.surrogate.network import Network
 
 FORMAT = "fesurrogate model 1"
-ARCHITECTURES = {"EnergyNetwork": EnergyNetwork}
-LARGEST_LAYER = 4096
 TRAIN = "train one with: fesurrogate train CONFIG"
 
 
@@ -52,9 +50,7 @@ def save_model(
     facts = {
         **(card or {}),
         "format": FORMAT,
-        "network": type(network).__name__,
-        "architecture": network.architecture(),
-        "kinematics": {"gdim": network.kinematics.gdim, "measure": network.kinematics.measure},
+        **describe(network),
         "versions": {
             "python": platform.python_version(), "numpy": np.__version__,
             "torch": str(torch.__version__),
@@ -104,7 +100,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
     if card.get("checksum") != _checksum(card, arrays):
         raise InputError(f"model {path} is damaged or edited (checksum differs); {TRAIN}")
     try:
-        network = _empty_network(card)
+        network = empty_network(card)
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
             raise InputError("weights that are not finite")
@@ -143,20 +139,6 @@ def load_network_material(
             f"this problem needs {kinematics}; {TRAIN}"
         )
     return NetworkMaterial(network, dtype=dtype, device=device, threads=threads)
-
-
-def _empty_network(card: Mapping[str, Any]) -> Network:
-    kind = card["network"]
-    if kind not in ARCHITECTURES:
-        raise InputError(
-            f"network is {kind!r}; this version knows {', '.join(ARCHITECTURES)}: "
-            "update fesurrogate"
-        )
-    kinematics = Kinematics(card["kinematics"]["gdim"], card["kinematics"]["measure"])
-    hidden = card["architecture"]["hidden"]
-    if len(hidden) > 64 or any(not 0 < int(width) <= LARGEST_LAYER for width in hidden):
-        raise InputError(f"hidden is {hidden}; expected widths up to {LARGEST_LAYER}")
-    return ARCHITECTURES[kind](kinematics, tuple(hidden))
 
 
 def _plain(tensor: torch.Tensor) -> np.ndarray:

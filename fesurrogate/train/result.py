@@ -1,0 +1,61 @@
+"""What training gives, and the parts of a dataset that it is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.surrogate.network import Network
+from fesurrogate.train.errors import Errors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted network and how good it is.
+
+    Attributes:
+        network: The network of the check that was best on the held-out paths.
+        errors: On half of the held-out paths, which training has not seen in any way; the other
+            half chose the moment to stop. (One held-out path alone does both.)
+        history: Per check: ``iteration``, ``loss``, ``stress`` and ``tangent`` error held out.
+        excluded: Points left out because they had failed.
+        seconds: Time of the training.
+    """
+
+    network: Network
+    errors: Errors
+    history: Mapping[str, list[float]]
+    excluded: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Whole paths: to train on, to choose the moment to stop, to judge the fitted network."""
+
+    training: Dataset
+    choosing: Dataset
+    judging: Dataset
+
+
+def parts_of(dataset: Dataset, validation: float, *, seed: int) -> Parts:
+    """Split a dataset, and say how many of its points had failed.
+
+    Args:
+        dataset: The data.
+        validation: Fraction of the paths held out, half of them to judge.
+        seed: Seed of the draw.
+
+    Raises:
+        InputError: One of the parts would be empty.
+    """
+    if dataset.failed:
+        logger.warning("%d of %d points failed; left out", dataset.failed, dataset.ok.size)
+    training, held_out = dataset.split(validation, seed=seed)
+    if len(held_out) == 1:
+        return Parts(training, held_out, held_out)
+    return Parts(training, *held_out.split(0.5, seed=seed))
