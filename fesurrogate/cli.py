@@ -202,12 +202,13 @@ def generate(
     comm = _needed(context.obj, "generate")
     _log(comm, verbose)
     settings = _moved(_settings(config, comm), output)
-    from fesurrogate.build.surrogate import ensure_dataset
+    from fesurrogate.build.dataset import ensure_dataset
 
     with _about(config):
         made = ensure_dataset(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
-    verb, dataset = "reused" if made.reused else "wrote", made.dataset
-    return CONVERGED, f"{verb} {made.path}: {len(dataset)} paths, {dataset.failed} failed points"
+    verb, head = "reused" if made.reused else "wrote", made.manifest
+    failed = head.meta["failed"]
+    return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points"
 
 
 @app.command()

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fesurrogate.config_cell import DEGREES, LARGEST_DEGREE
+from fesurrogate.config_data import GenerateSettings
 from fesurrogate.config_file import check, read_table
 from fesurrogate.config_homogenize import HomogenizeSettings
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.config_output import OutputSettings
-from fesurrogate.config_train import SEEDS, TrainSettings
+from fesurrogate.config_train import TrainSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 
@@ -167,22 +168,6 @@ class SolverSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateSettings:
-    """``[generate]``: which strains are sampled, and from which kind of Material."""
-
-    source: Literal["rve", "neo_hookean", "linear"] = "rve"
-    samples: int = 256
-    stretch: float = 0.2  # components of U - I (finite) or strain (small) lie within ±stretch
-    seed: int = 0
-    tangents: bool = True
-
-    def __post_init__(self) -> None:
-        check("samples", self.samples, self.samples >= 1, "at least 1")
-        check("stretch", self.stretch, self.stretch > 0, "a number > 0")
-        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """A whole TOML; paths are absolute.
 
@@ -232,7 +217,7 @@ class Settings:
     @property
     def dataset(self) -> Path:
         """Where ``generate`` writes its dataset and ``train`` reads it."""
-        return self.folder / "dataset.h5"
+        return self.folder / "dataset"
 
     @property
     def model(self) -> Path:

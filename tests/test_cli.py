@@ -294,7 +294,7 @@ def test_a_folder_in_place_of_a_file_is_found_before_the_work(
     path = write(folder, ("[generate]", '[generate]\nsource = "neo_hookean"'))
     output = folder / "output"
     for command, name, work in (
-        ("generate", "dataset.h5", "fesurrogate.data.generate.generate"),
+        ("generate", "dataset/manifest.json", "fesurrogate.data.farm.farm"),
         ("train", "model.safetensors", "fesurrogate.train.fit"),
         ("run", "neo_hookean/results.json", "fesurrogate.run.build_problem"),
     ):

@@ -1,5 +1,6 @@
 """From settings to Materials, problems, datasets and models."""
 
+from fesurrogate.build.dataset import ensure_dataset
 from fesurrogate.build.field import load_field
 from fesurrogate.build.materials import (
     IdentifiedMaterial,
@@ -8,7 +9,7 @@ from fesurrogate.build.materials import (
     load_material,
 )
 from fesurrogate.build.ranks import first_rank_first, together
-from fesurrogate.build.surrogate import ensure_dataset, ensure_model
+from fesurrogate.build.surrogate import ensure_model
 
 __all__ = [
     "IdentifiedMaterial",

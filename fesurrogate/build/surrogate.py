@@ -1,32 +1,22 @@
-"""Datasets and models that are made once and reused while what they are made from is the same."""
+"""Models that are made once and reused while what they are made from is the same."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fesurrogate.build.materials import identify_material
+from fesurrogate.build.dataset import fingerprint
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import threads_per_rank, together
 from fesurrogate.config import Settings
-from fesurrogate.data.dataset import FORMAT, Dataset
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EnsuredDataset:
-    """A dataset, its file, and whether it was there before."""
-
-    dataset: Dataset
-    path: Path
-    reused: bool
 
 
 @dataclass(frozen=True)
@@ -46,62 +36,6 @@ class EnsuredModel:
             f"error on {errors['points']} unseen points: stress {errors['stress']:.3%}"
             f" (worst {errors['worst']:.3%}){tangent}"
         )
-
-
-def ensure_dataset(
-    settings: Settings,
-    comm: Any = None,
-    *,
-    fresh: bool = False,
-    progress: bool = False,
-    allow_code: bool = False,
-) -> EnsuredDataset:
-    """Return the dataset that ``[generate]`` asks for, generated unless it is there. Collective.
-
-    It is reused if its Material (by fingerprint), Kinematics and ``[generate]`` are the same.
-
-    Args:
-        settings: ``[generate].source`` says which kind of ``[material]`` is sampled.
-        comm: An mpi4py communicator; None works alone.
-        fresh: Generate in any case.
-        progress: Whether rank 0 shows rate and time left.
-        allow_code: Whether a user's module may be imported.
-
-    Raises:
-        InputError: On all ranks: the settings cannot be used.
-    """
-    from fesurrogate.data.generate import generate
-    from fesurrogate.data.sampling import stretches
-
-    if settings.material is None:
-        raise InputError("generate: there is no [material] table to sample from")
-    wanted, path = settings.generate, settings.dataset
-    table = replace(settings.material, kind=wanted.source)
-    source = identify_material(table, settings, comm, allow_code=allow_code)
-    if source.material.parameter_names:
-        names = ", ".join(source.material.parameter_names)
-        raise InputError(
-            f"generate: the source has the parameters {names}, which are not sampled yet; leave "
-            "out [material.parameters]"
-        )
-    request = fingerprint(FORMAT, repr(settings.kinematics), source.fingerprint, asdict(wanted))
-    found = together(comm, lambda: None if fresh else _stored(path, request))
-    if all([found is not None] if comm is None else comm.allgather(found is not None)):
-        assert found is not None
-        return EnsuredDataset(found, path, True)
-    first = comm is None or comm.rank == 0
-    together(comm, lambda: check_files([path]) if first else None)
-    strains = stretches(settings.kinematics, wanted.samples, wanted.stretch, seed=wanted.seed)
-    meta = {
-        "request": request,
-        "material": {"kind": source.kind, "fingerprint": source.fingerprint},
-        "generate": asdict(wanted),
-    }
-    dataset = generate(
-        source.material, strains, comm, tangents=wanted.tangents, progress=progress, meta=meta
-    )
-    together(comm, lambda: dataset.save(path) if first else None)
-    return EnsuredDataset(dataset, path, False)
 
 
 def ensure_model(
@@ -135,7 +69,7 @@ def ensure_model(
         import torch
 
         torch.set_num_threads(min(threads, torch.get_num_threads()))
-        data = dataset or Dataset.load(settings.dataset, settings.kinematics)
+        data = dataset or read_dataset(settings.dataset, settings.kinematics)
         return _train(settings, data, fresh=fresh, progress=progress)
 
     done = together(comm, work)
@@ -174,21 +108,3 @@ def _train(
     }
     save_model(path, fitted.network, facts)
     return load_model(path)[1], False
-
-
-def fingerprint(*ingredients: Any) -> str:
-    """Return a hash (16 hex digits) of anything that JSON can say."""
-    text = json.dumps(ingredients, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _stored(path: Path, request: str) -> Dataset | None:
-    """Return the dataset at the path if it answers the request."""
-    if not path.is_file():
-        return None
-    try:
-        dataset = Dataset.load(path)
-    except InputError as error:
-        logger.warning("%s; generating it again", error)
-        return None
-    return dataset if dataset.meta.get("request") == request else None

@@ -1,32 +1,33 @@
-"""Where in strain space to sample: low-discrepancy points in objective coordinates."""
+"""Where in the unit cube, and in strain space, to sample: points spread evenly, by seed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from fesurrogate.data.envelope import Extent, envelope_of
 from fesurrogate.errors import InputError, MissingPackageError
-from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, Kinematics
+from fesurrogate.kinematics import Array, Kinematics
 
 
 def stretches(
     kinematics: Kinematics,
     samples: int,
-    stretch: float,
+    stretch: Extent,
     *,
     seed: int = 0,
 ) -> Array:  # (N, 1, m)
     """Return strain paths of one increment each, spread evenly over the envelope.
 
-    A scrambled Sobol sequence over the independent tensor components: of the right stretch U,
-    with F = U, at finite strain (an objective Material answers R U by rotating, so no sample is
-    spent on R); of the strain at small strain; of the vector for a gradient. The first samples
-    of a longer sequence with the same seed are those of a shorter one.
+    A scrambled Sobol sequence over the independent components of :class:`Envelope`. The first
+    samples of a longer sequence with the same seed are those of a shorter one.
 
     Args:
         kinematics: The strain measure.
         samples: N, number of paths.
-        stretch: Half-width of the envelope: the components of U - I (or of the strain tensor,
-            or of the gradient) lie within ±stretch.
+        stretch: The components of U - I (or of the strain tensor, or of the gradient) lie within
+            ±stretch, or within [low, high] of each.
         seed: Seed of the scrambling.
 
     Raises:
@@ -34,25 +35,19 @@ def stretches(
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; expected at least 1")
-    if not (np.isfinite(stretch) and stretch > 0.0):
-        raise InputError(f"stretch is {stretch!r}; expected a finite number > 0")
-    gdim = kinematics.gdim
-    if kinematics.measure == "finite" and stretch * gdim >= 1.0:
-        raise InputError(
-            f"stretch is {stretch}; expected less than 1/{gdim}, beyond which U is no longer "
-            "positive definite everywhere in the envelope"
-        )
-    pairs = SYMMETRIC_PAIRS[gdim]
-    columns = gdim if kinematics.measure == "gradient" else len(pairs)
-    components = stretch * (2.0 * sobol(samples, columns, seed=seed) - 1.0)
-    if kinematics.measure == "gradient":
-        return components[:, None, :]
-    tensor = np.empty((samples, gdim, gdim))
-    for k, (i, j) in enumerate(pairs):
-        tensor[:, i, j] = tensor[:, j, i] = components[:, k]
-    if kinematics.measure == "finite":
-        tensor += np.eye(gdim)
-    return kinematics.pack(tensor)[:, None, :]
+    envelope = envelope_of(kinematics, stretch)
+    cube = sobol(samples, len(envelope.low), seed=seed)
+    return envelope.strain(scaled(cube, envelope.low, envelope.high))[:, None, :]
+
+
+def scaled(
+    cube: Array,  # (n, c), in [0, 1]
+    low: Array,  # (c,)
+    high: Array,  # (c,)
+) -> Array:  # (n, c)
+    """Return points of the unit cube moved to a box."""
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    return middle + half * (2.0 * cube - 1.0)
 
 
 def sobol(samples: int, columns: int, *, seed: int) -> Array:  # (samples, columns)
@@ -60,11 +55,26 @@ def sobol(samples: int, columns: int, *, seed: int) -> Array:  # (samples, colum
 
     Source: I. M. Sobol', USSR Comput. Math. Math. Phys. 7 (1967) 86–112, as in scipy.stats.qmc.
     """
+    sequence = _qmc().Sobol(columns, scramble=True, rng=np.random.default_rng(seed))
+    return sequence.random_base2(max(samples - 1, 0).bit_length())[:samples]
+
+
+def latin_hypercube(samples: int, columns: int, *, seed: int) -> Array:  # (samples, columns)
+    """Return a Latin hypercube: one point in each of N slices of each axis.
+
+    The points are those of this N alone: a hypercube of more points does not begin with them.
+
+    Source: M. D. McKay, R. J. Beckman, W. J. Conover, Technometrics 21 (1979) 239–245, as in
+    scipy.stats.qmc.
+    """
+    return _qmc().LatinHypercube(columns, rng=np.random.default_rng(seed)).random(samples)
+
+
+def _qmc() -> Any:
     try:
         from scipy.stats import qmc
     except ImportError as error:
         raise MissingPackageError(
             "sampling strains needs scipy; install it with: pip install scipy"
         ) from error
-    sequence = qmc.Sobol(columns, scramble=True, rng=np.random.default_rng(seed))
-    return sequence.random_base2(max(samples - 1, 0).bit_length())[:samples]
+    return qmc

@@ -1,0 +1,190 @@
+"""Datasets on disk: generated once, taken up where a run was stopped, reused while they fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fesurrogate.build.materials import IdentifiedMaterial, identify_material
+from fesurrogate.build.places import check_files
+from fesurrogate.build.ranks import together
+from fesurrogate.config import Settings
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.data.manifest import FORMAT, Manifest
+from fesurrogate.data.manifest import NAME as MANIFEST
+from fesurrogate.data.store import Writer, begin, finish, new_uid, read_dataset, stored
+from fesurrogate.errors import InputError
+from fesurrogate.progress import progress_bar
+from fesurrogate.results import versions
+
+SECONDS_BETWEEN_SHARDS = 10.0
+SHARE_BETWEEN_SHARDS = 0.02
+"""A kill costs at most the work of the longer of both: seconds, or a share of the run so far."""
+
+
+@dataclass(frozen=True)
+class EnsuredDataset:
+    """A dataset on disk, and whether it was there before."""
+
+    manifest: Manifest
+    path: Path
+    reused: bool
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The whole of it; read when it is first asked for, on the rank that asks."""
+        return read_dataset(self.path)
+
+
+def ensure_dataset(
+    settings: Settings,
+    comm: Any = None,
+    *,
+    fresh: bool = False,
+    progress: bool = False,
+    allow_code: bool = False,
+) -> EnsuredDataset:
+    """Make the dataset that ``[generate]`` asks for, unless it is there. Collective.
+
+    It is reused if its Material (by fingerprint), Kinematics and ``[generate]`` are the same. What
+    an interrupted run has written, or one that asked for fewer samples, is kept. One that was made
+    from something else is replaced.
+
+    Args:
+        settings: ``[generate].source`` says which kind of ``[material]`` is sampled.
+        comm: An mpi4py communicator; None works alone.
+        fresh: Generate in any case.
+        progress: Whether rank 0 shows rate and time left.
+        allow_code: Whether a user's module may be imported.
+
+    Raises:
+        InputError: On all ranks: the settings cannot be used, or another run writes there.
+    """
+    from fesurrogate.data.plan import plan_of
+
+    if settings.material is None:
+        raise InputError("generate: there is no [material] table to sample from")
+    wanted, path = settings.generate, settings.dataset
+    lacking = set(settings.material.parameters or ()) - set(wanted.parameters)
+    if lacking:
+        raise InputError(
+            f"generate.parameters lacks {', '.join(sorted(lacking))} of [material.parameters]; "
+            "give the range of each, NAME = [low, high]"
+        )
+    ranges = dict.fromkeys(wanted.parameters, 0.0)
+    table = replace(settings.material, kind=wanted.source, parameters=ranges or None)
+    source = identify_material(table, settings, comm, allow_code=allow_code)
+    names = source.material.parameter_names
+    recorded = together(
+        comm,
+        lambda: read_dataset(wanted.recorded, settings.kinematics) if wanted.recorded else None,
+    )
+    plan = plan_of(settings.kinematics, wanted, names, recorded=recorded)
+    asked = json.loads(json.dumps(asdict(wanted), default=str))
+    free = ("samples", "units") if wanted.sequence == "sobol" else ("units",)
+    kept = {key: value for key, value in asked.items() if key not in (*free, "recorded")}
+    kept["recorded"] = recorded.fingerprint if recorded is not None else None
+    request = fingerprint(FORMAT, repr(settings.kinematics), source.fingerprint, kept)
+    meta = {
+        "material": {"kind": source.kind, "fingerprint": source.fingerprint},
+        "generate": asked,
+        "ranks": 1 if comm is None else comm.size,
+        "versions": versions(),
+    }
+    head = Manifest(
+        new_uid(), request, settings.kinematics, plan.samples, plan.increments, names,
+        wanted.units, meta,
+    )  # fmt: skip
+    first = comm is None or comm.rank == 0
+    found = together(comm, lambda: _there(path, head) if first and not fresh else None)
+    found = found if comm is None else comm.bcast(found)
+    if found is not None:
+        return EnsuredDataset(found, path, True)
+    together(comm, lambda: check_files([path / MANIFEST]) if first else None)
+    made, computed = _made(path, head, source, plan, comm, fresh=fresh, progress=progress)
+    return EnsuredDataset(made, path, computed == 0)
+
+
+def _there(path: Path, head: Manifest) -> Manifest | None:
+    """Return the manifest of a finished dataset that is just what is asked for."""
+    old = stored(path)
+    same = old is not None and old.complete and old.request == head.request
+    if not same or (old.paths, old.units) != (head.paths, head.units):  # type: ignore[union-attr]
+        return None
+    assert old is not None
+    return old if all((path / name).is_file() for name in old.shards) else None
+
+
+def _made(
+    path: Path,
+    head: Manifest,
+    source: IdentifiedMaterial,
+    plan: Any,
+    comm: Any,
+    *,
+    fresh: bool,
+    progress: bool,
+) -> tuple[Manifest, int]:
+    """Compute and write what is missing of a dataset; return how many paths that were."""
+    from fesurrogate.data.farm import Wanted, farm
+    from fesurrogate.data.lock import locked
+
+    wanted = plan.settings
+    first = comm is None or comm.rank == 0
+    with ExitStack() as stack:
+
+        def start() -> Any:
+            if not first:
+                return None
+            stack.enter_context(locked(path))
+            return begin(path, head, fresh=fresh)
+
+        started = together(comm, start)
+        begun, missing = started if comm is None else comm.bcast(started)
+        writer = Writer(path, begun.uid, clock())
+        there = begun.paths - len(missing)
+        title = f"generate ({there} of {begun.paths} were there)" if there else "generate"
+        shown = progress and first
+        with progress_bar(title, len(missing), unit="paths", enabled=shown) as advance:
+            try:
+                farm(
+                    source.material, plan, missing, comm,
+                    wanted=Wanted(wanted.tangents, wanted.reports), keep=writer.add,
+                    advance=advance,
+                )  # fmt: skip
+            except BaseException:
+                writer.flush()  # what an error or Ctrl-C would lose
+                raise
+        together(comm, writer.flush)
+        whole = together(comm, lambda: finish(path, begun) if first else None)
+        whole = whole if comm is None else comm.bcast(whole)
+        assert whole is not None
+        return whole, len(missing)
+
+
+def fingerprint(*ingredients: Any) -> str:
+    """Return a hash (16 hex digits) of anything that JSON can say."""
+    text = json.dumps(ingredients, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def clock() -> Callable[[], bool]:
+    """Return a function that says whether it is time to write again."""
+    begin = last = time.monotonic()
+
+    def due() -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < max(SECONDS_BETWEEN_SHARDS, SHARE_BETWEEN_SHARDS * (now - begin)):
+            return False
+        last = now
+        return True
+
+    return due
