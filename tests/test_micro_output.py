@@ -7,12 +7,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from dolfinx import fem
 from mpi4py import MPI
 
-from fesurrogate import InputError
+from fesurrogate import InputError, Kinematics
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config_output import MicroOutputSettings
+from fesurrogate.fem import MaterialField, strain_of
+from fesurrogate.fem.compat import geometry_dofmap
+from fesurrogate.fem.mesh import rectangle
+from fesurrogate.fem.places import most_loaded_places
 from fesurrogate.fem.points import point_coordinates, point_weights
+from fesurrogate.laws import Linear
 from fesurrogate.run import run
 
 STRIP = """
@@ -31,7 +37,7 @@ kind = "rve"
 degree = 1
 [material.rve.cell]
 kind = "laminate"
-fractions = { metal = 0.5, fibre = 0.5 }
+fractions = { metal = 0.5, polymer = 0.5 }
 resolution = 2
 [material.rve.phases.metal]
 kind = "j2_plasticity"
@@ -39,10 +45,11 @@ young = 200.0
 poisson = 0.3
 yield_stress = 1.0
 hardening = 10.0
-[material.rve.phases.fibre]
-kind = "linear_elastic"
-young = 400.0
-poisson = 0.2
+[material.rve.phases.polymer]
+kind = "viscoelastic"
+shear_modulus = 50.0
+bulk_modulus = 150.0
+shear_branches = [[100.0, 0.3]]
 [material.linear]
 young = 300.0
 poisson = 0.3
@@ -144,6 +151,28 @@ def test_the_last_increment_is_what_the_cell_answers_from_its_start(folder: Path
     assert done.results.micro.files["most_loaded_1"][-1].stress >= norms.max() * (1 - 2e-6)
 
 
+def test_points_as_loaded_as_others_are_chosen_by_their_place() -> None:
+    tagged = rectangle(MPI.COMM_SELF, cells=[4, 4])
+    u = fem.Function(fem.functionspace(tagged.mesh, ("Lagrange", 1, (2,))))
+    kinematics = Kinematics(2)
+    law = Linear(kinematics, np.eye(3))
+    field = MaterialField(law, strain_of(u, kinematics), degree=2)
+    field.update()
+    points = {"all": point_coordinates(field)}
+    order = np.lexsort(points["all"].round(9).T[::-1])
+    for seed in range(3):  # rounding differs from run to run
+        noise = np.random.default_rng(seed).uniform(-1e-10, 1e-10, (field.num_points, 3))
+        loaded = np.where((points["all"][:, 0] > 0.5)[:, None], 1.0, 0.5) + noise
+        field.response = replace(field.response, stress=loaded)
+        chosen = most_loaded_places({"all": field}, points, 3, MPI.COMM_SELF)
+        expected = [row for row in order if points["all"][row, 0] > 0.5][:3]
+        assert [place.row for place in chosen] == expected
+        for place in chosen:
+            corners = geometry_dofmap(tagged.mesh)[place.row // 4]
+            x = tagged.mesh.geometry.x[corners, :2]
+            assert (x.min(axis=0) < place.point).all() and (place.point < x.max(axis=0)).all()
+
+
 def test_localisation_leaves_the_run_as_it_is(folder: Path) -> None:
     settings = settings_of(folder)
     plain = run(settings, MPI.COMM_SELF)
@@ -191,6 +220,33 @@ def test_what_cannot_be_localised_is_refused(folder: Path) -> None:
         settings_of(folder, "[output.micro]\n")
     with pytest.raises(InputError, match=r"output\.micro.*most_loaded is -1; expected"):
         settings_of(folder, "[output.micro]\nmost_loaded = -1\n")
+
+
+@pytest.mark.parametrize("measure", ["small", "gradient"])
+def test_a_plane_cell_of_a_solid_is_written(folder: Path, measure: str) -> None:
+    scalar = measure == "gradient"
+    law = '"conductor"\nconductivity = ' if scalar else '"linear_elastic"\npoisson = 0.3\nyoung = '
+    text = STRIP.split("[material.rve.phases.metal]")[0].replace("gdim = 2", "gdim = 3")
+    text = text.replace('"small"', f'"{measure}"').replace('"rectangle"', '"box"')
+    text = text.replace("[3, 2]", "[2, 1, 1]").replace("[3.0, 1.0]", "[2.0, 1.0, 1.0]")
+    text += "gdim = 2\n"  # of the cell
+    text += f"[material.rve.phases.metal]\nkind = {law}5.0\n"
+    text += f"[material.rve.phases.polymer]\nkind = {law}1.0\n"
+    text += '[[dirichlet]]\nboundary = "left"\n[[dirichlet]]\nboundary = "right"\n'
+    text += "value = 0.1\n" if scalar else "value = [0.1, 0.0, 0.1]\n"
+    (folder / "solid.toml").write_text(text)
+    settings = with_micro(read_config(folder / "solid.toml"), most_loaded=1)
+    done = run(settings, MPI.COMM_SELF, folder)
+    (step,) = fields_in(folder / "micro_most_loaded_1.h5")
+    assert step["node/u"].shape[1:] == (() if scalar else (3,))
+    assert step["cell/stress"].shape[1:] == ((3,) if scalar else (9,))
+    assert ("cell/von_mises" in step) == (not scalar)
+    assert done.results.micro is not None
+    (entry,) = done.results.micro.files["most_loaded_1"]
+    worst = step["cell/stress_norm"].max()
+    assert entry.largest_stress == pytest.approx(worst, rel=1e-12)
+    assert entry.stress <= worst * (1 + 1e-9)  # a mean is no larger than the largest
+    assert len(entry.place) == 2 and len(entry.point) == 3
 
 
 def test_a_picture_shows_both_scales(folder: Path) -> None:
