@@ -39,8 +39,15 @@ class EnsuredDataset:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The whole of it; read when it is first asked for, on the rank that asks."""
-        return read_dataset(self.path)
+        """The whole of it; read when it is first asked for, on the rank that asks.
+
+        Raises:
+            InputError: It is no longer there.
+        """
+        found = read_dataset(self.path)
+        if found.meta["request"] != self.manifest.request or len(found) < self.manifest.paths:
+            raise InputError(f"dataset {self.path} was replaced by another; generate it again")
+        return found.take(slice(0, self.manifest.paths))
 
 
 def ensure_dataset(
