@@ -76,22 +76,20 @@ def _best(
     """Return the places of the highest scores; of equal ones that of the least coordinates."""
     every = np.concatenate([np.zeros(0), *scores.values()])
     largest = comm.allreduce(float(np.abs(every).max(initial=0.0)), op=MPI.MAX)
-    tie = TIE * largest
-    last = np.sort(every)[-count:].min(initial=np.inf)  # no rank needs to offer less
     offers = []
     for name, field in fields.items():
-        per_cell = len(scores[name]) // max(1, len(field.cells))
+        level = -np.round(scores[name] / (TIE * largest or 1.0))
+        x = points[name].round(9)
+        per_cell = len(x) // max(1, len(field.cells))
         numbers = field.mesh.topology.original_cell_index
-        for row in np.flatnonzero(scores[name] >= last - tie):
-            x = tuple(float(value) for value in points[name][row])
-            cell = int(numbers[field.cells[row // per_cell]])
-            offers.append((float(scores[name][row]), Place(name, x, cell, comm.rank, int(row))))
-    left = [offer for part in comm.allgather(offers) for offer in part]
-    chosen: list[Place] = []
-    while left and len(chosen) < count:
-        bar = max(score for score, _ in left) - tie
-        equal = [offer for offer in left if offer[0] >= bar]
-        first = min(equal, key=lambda offer: np.round(offer[1].point, 9).tolist())
-        chosen.append(first[1])
-        left.remove(first)
-    return chosen
+        for row in np.lexsort((*x.T[::-1], level))[:count]:
+            place = Place(
+                name,
+                tuple(points[name][row].tolist()),
+                int(numbers[field.cells[row // per_cell]]),
+                comm.rank,
+                int(row),
+            )
+            offers.append(((float(level[row]), *x[row].tolist()), place))
+    ranked = sorted((o for part in comm.allgather(offers) for o in part), key=lambda o: o[0])
+    return [place for _, place in ranked[:count]]
