@@ -19,7 +19,6 @@ from fesurrogate.micro import (
     Cell,
     RVEMaterial,
     conductor,
-    laminate_cell,
     linear_elastic,
     neo_hookean,
 )
@@ -177,20 +176,3 @@ def test_hyperelastic_layers_at_finite_strain(make, dimension: int, gdim: int) -
         np.testing.assert_allclose(got.tangent[i], tangent, rtol=0, atol=1e-8)
         # the layers differ by far more than the tolerance: the jump condition did work
         assert np.abs(layers[0].stress - layers[1].stress).max() > 0.1
-
-
-@pytest.mark.parametrize("gdim", [2, 3])
-def test_a_stack_within_a_stack_is_the_finer_stack(gdim: int) -> None:
-    """A layer that is itself a laminate of the same normal may be replaced by its stiffness."""
-    kinematics = Kinematics(gdim)
-    soft, stiff = (isotropic_stiffness(kinematics, young=E, poisson=0.3) for E in (1.0, 10.0))
-    inner = laminate_cell(gdim, {"soft": 0.5, "stiff": 0.5}, resolution=2)
-    laws = {"soft": Linear(kinematics, soft), "stiff": Linear(kinematics, stiff)}
-    rest = np.zeros((1, kinematics.size))
-    mixed = RVEMaterial(inner, laws, kinematics, degree=1).evaluate(rest).tangent[0]
-    outer = laminate_cell(gdim, {"mixed": 0.6, "stiff": 0.4}, resolution=2)
-    phases = {"mixed": Linear(kinematics, mixed), "stiff": laws["stiff"]}
-    nested = RVEMaterial(outer, phases, kinematics, degree=1).evaluate(rest).tangent[0]
-    plain = laminate_cell(gdim, {"soft": 0.3, "stiff": 0.7}, resolution=2)
-    expected = RVEMaterial(plain, laws, kinematics, degree=1).evaluate(rest).tangent[0]
-    np.testing.assert_allclose(nested, expected, rtol=0, atol=1e-11)
