@@ -9,8 +9,9 @@ from typing import Literal
 
 from fesurrogate.config_file import check, nearest
 from fesurrogate.config_material import KINDS
-from fesurrogate.config_train import SEEDS
 from fesurrogate.errors import InputError
+
+SEEDS = "a whole number from 0 to 2**63 - 1"
 
 
 @dataclass(frozen=True, kw_only=True)
