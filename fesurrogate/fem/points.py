@@ -43,9 +43,10 @@ def cell_means(
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
     means = np.full(owned, np.nan)
     for field, weights, value in values:
-        rows = len(field.cells), -1
-        volume = weights.reshape(rows).sum(axis=1) if len(field.cells) else np.zeros(0)
-        means[field.cells] = (weights * value).reshape(rows).sum(axis=1) / volume
+        if len(field.cells):
+            rows = len(field.cells), -1
+            volume = weights.reshape(rows).sum(axis=1)
+            means[field.cells] = (weights * value).reshape(rows).sum(axis=1) / volume
     return means
 
 
