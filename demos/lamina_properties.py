@@ -27,9 +27,9 @@ from fesurrogate.config import read_config
 from fesurrogate.config_cell import CellSettings
 from fesurrogate.fem.cell_pictures import plot_phases
 from fesurrogate.fem.output import write_json
+from fesurrogate.homogenize.bounds import fibre_bounds
+from fesurrogate.homogenize.engineering import transversely_isotropic_constants
 from fesurrogate.micro import RVEMaterial
-from fesurrogate.micro.bounds import fibre_bounds
-from fesurrogate.micro.engineering import transversely_isotropic_constants
 
 MEASURED = {"E1": 45.6, "E2": 16.2, "G12": 5.83, "nu12": 0.278}  # Soden et al. (1998), GPa
 NAMES = {"E1": "E_along", "E2": "E_across", "G12": "G_along", "nu12": "nu_along"}

@@ -38,8 +38,8 @@ from fesurrogate.fem.micro_pictures import Curves, plot_micro
 from fesurrogate.fem.pictures import Panel
 from fesurrogate.fem.points import point_weights
 from fesurrogate.fem.strain import strain_of
+from fesurrogate.homogenize.bounds import reuss, voigt
 from fesurrogate.laws import isotropic_stiffness
-from fesurrogate.micro.bounds import reuss, voigt
 from fesurrogate.run import reported, run
 
 comm = MPI.COMM_WORLD

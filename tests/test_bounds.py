@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from fesurrogate import InputError, Kinematics
-from fesurrogate.laws import isotropic_stiffness
-from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic
-from fesurrogate.micro.bounds import (
+from fesurrogate.homogenize.bounds import (
     conduction_bounds,
     fibre_bounds,
     hashin_shtrikman,
@@ -14,6 +12,8 @@ from fesurrogate.micro.bounds import (
     solid_bounds,
     voigt,
 )
+from fesurrogate.laws import isotropic_stiffness
+from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic
 
 SOLID = Kinematics(3, "small")
 GLASS, EPOXY = {"young": 74.0, "poisson": 0.2}, {"young": 3.35, "poisson": 0.35}

@@ -25,7 +25,7 @@ from fesurrogate.micro import (
     square_packing,
     strut_lattice,
 )
-from fesurrogate.micro.gmsh_mesh import gmsh_session
+from fesurrogate.micro.cells.gmsh_mesh import gmsh_session
 
 gmsh = pytest.importorskip("gmsh")
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from fesurrogate import InputError, Kinematics
-from fesurrogate.laws import NeoHookean, isotropic_stiffness
-from fesurrogate.micro.engineering import (
+from fesurrogate.homogenize.engineering import (
     anisotropy,
     conductivities,
     hill_moduli,
@@ -17,6 +16,7 @@ from fesurrogate.micro.engineering import (
     transversely_isotropic,
     transversely_isotropic_constants,
 )
+from fesurrogate.laws import NeoHookean, isotropic_stiffness
 
 SOLID, PLANE = Kinematics(3, "small"), Kinematics(2, "small")
 ORTHOTROPIC = {

@@ -20,7 +20,7 @@ from fesurrogate.homogenize.fields import unit_stress_fields
 from fesurrogate.homogenize.path import follow
 from fesurrogate.homogenize.views import stiffness_at_rest, views_of
 from fesurrogate.laws import J2Plasticity
-from fesurrogate.micro.refine import refined
+from fesurrogate.micro.cells.refine import refined
 
 WORLD = MPI.COMM_WORLD
 STIFF, SOFT = (74.0, 0.2), (3.35, 0.35)  # E (GPa) and ν of glass and epoxy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fesurrogate import InputError
-from fesurrogate.micro.packings import (
+from fesurrogate.micro.cells.packings import (
     BALL,
     grazing_clearance,
     random_packing,

@@ -10,9 +10,10 @@ from mpi4py import MPI
 
 from fesurrogate import Kinematics
 from fesurrogate.fem.compat import geometry_dofmap
+from fesurrogate.homogenize.discretisation import discretisation_error
 from fesurrogate.micro import Cell, RVEMaterial, linear_elastic, neo_hookean
-from fesurrogate.micro.cell import cell_from_arrays
-from fesurrogate.micro.refine import discretisation_error, refined
+from fesurrogate.micro.cells.cell import cell_from_arrays
+from fesurrogate.micro.cells.refine import refined
 
 KINDS = ["triangle", "quadrilateral", "tetrahedron", "hexahedron"]
 PHASES = {

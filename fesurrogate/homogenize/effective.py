@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from fesurrogate.errors import InputError
-from fesurrogate.homogenize.views import View, stiffness_at_rest
-from fesurrogate.kinematics import Array
-from fesurrogate.micro import Cell
-from fesurrogate.micro.bounds import hashin_shtrikman, reuss, voigt
-from fesurrogate.micro.engineering import (
+from fesurrogate.homogenize.bounds import hashin_shtrikman, reuss, voigt
+from fesurrogate.homogenize.discretisation import Discretisation, discretisation_error
+from fesurrogate.homogenize.engineering import (
     anisotropy,
     conductivities,
     hill_moduli,
@@ -23,7 +21,10 @@ from fesurrogate.micro.engineering import (
     transversely_isotropic,
     transversely_isotropic_constants,
 )
-from fesurrogate.micro.refine import Discretisation, discretisation_error, refined
+from fesurrogate.homogenize.views import View, stiffness_at_rest
+from fesurrogate.kinematics import Array
+from fesurrogate.micro import Cell
+from fesurrogate.micro.cells.refine import refined
 
 MAX_UNKNOWNS = {2: 500_000, 3: 120_000}
 """Of a cell that is solved for an estimate of the error only, by dimension of its mesh."""

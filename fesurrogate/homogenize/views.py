@@ -17,10 +17,10 @@ from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.config import Settings
 from fesurrogate.config_cell import RVESettings
 from fesurrogate.errors import ConvergenceError, InputError
+from fesurrogate.homogenize.engineering import small_strain_stiffness
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material
 from fesurrogate.micro import Cell, Phase, RVEMaterial, laminate_cell
-from fesurrogate.micro.engineering import small_strain_stiffness
 
 Phases = Mapping[str, Phase | Material]
 

@@ -1,16 +1,19 @@
 """The microscale: a periodic cell solved in DOLFINx, condensed to stress and tangent."""
 
-from fesurrogate.micro.cell import Cell, cell_from_arrays, make_cell, read_cell
-from fesurrogate.micro.grid import strut_lattice
-from fesurrogate.micro.image import image_cell
-from fesurrogate.micro.inclusions import (
+from fesurrogate.micro.cells import (
+    Cell,
+    cell_from_arrays,
     hexagonal_packing,
     hole,
+    image_cell,
+    laminate_cell,
+    make_cell,
     random_fibres,
     random_spheres,
+    read_cell,
     square_packing,
+    strut_lattice,
 )
-from fesurrogate.micro.laminate import laminate_cell
 from fesurrogate.micro.phases import Phase, conductor, linear_elastic, neo_hookean
 from fesurrogate.micro.rve import RVEMaterial
 

@@ -15,7 +15,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material
-from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.parameters import CellParameters
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.strain import num_components, strain_components, strain_tensor

@@ -31,7 +31,7 @@ from fesurrogate.fem.petsc_options import set_from_options
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material
 from fesurrogate.micro.assembly import CellAssembly
-from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.constraint import (
     blocked,
     galerkin_map,

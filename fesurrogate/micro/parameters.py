@@ -13,7 +13,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
-from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.phases import Phase
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material, Response
-from fesurrogate.micro.cell import Cell
+from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.condensation import Boundary, CellProblem
 from fesurrogate.micro.localise import Localiser, MicroFields
 from fesurrogate.micro.phases import Phase

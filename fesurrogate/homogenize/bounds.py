@@ -13,8 +13,12 @@ from functools import reduce
 import numpy as np
 
 from fesurrogate.errors import InputError
+from fesurrogate.homogenize.engineering import (
+    hill_moduli,
+    nearest_isotropic,
+    transversely_isotropic,
+)
 from fesurrogate.kinematics import Array
-from fesurrogate.micro.engineering import hill_moduli, nearest_isotropic, transversely_isotropic
 
 Bounds = tuple[float, float]
 """Lower and upper bound."""

@@ -18,7 +18,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.mesh import read_mesh
 from fesurrogate.kinematics import Array
-from fesurrogate.micro.lattice import check_connected, find_lattice
+from fesurrogate.micro.cells.lattice import check_connected, find_lattice
 
 FILLED = 1e-6  # share of the volume below which a gap is rounding
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError, MissingPackageError
-from fesurrogate.micro.cell import Cell
-from fesurrogate.micro.grid import grid_cell
+from fesurrogate.micro.cells.cell import Cell
+from fesurrogate.micro.cells.grid import grid_cell
 
 GREY = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 """Modes of Pillow with one whole number a pixel; that of a palette is the place in it."""

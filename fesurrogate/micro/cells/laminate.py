@@ -9,7 +9,7 @@ from dolfinx import mesh
 from mpi4py import MPI
 
 from fesurrogate.errors import InputError
-from fesurrogate.micro.cell import Cell, make_cell
+from fesurrogate.micro.cells.cell import Cell, make_cell
 
 
 def laminate_cell(

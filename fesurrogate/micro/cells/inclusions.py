@@ -16,10 +16,10 @@ import numpy as np
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
-from fesurrogate.micro.cell import Cell, cell_from_arrays
-from fesurrogate.micro.gmsh_mesh import CELLS, gmsh_session, mesh_inclusions
-from fesurrogate.micro.packings import BALL, random_packing
-from fesurrogate.micro.resize import inclusion_fraction, resized
+from fesurrogate.micro.cells.cell import Cell, cell_from_arrays
+from fesurrogate.micro.cells.gmsh_mesh import CELLS, gmsh_session, mesh_inclusions
+from fesurrogate.micro.cells.packings import BALL, random_packing
+from fesurrogate.micro.cells.resize import inclusion_fraction, resized
 
 FILLED = 0.98  # of the radius at which inclusions touch: beyond, the mesh between them suffers
 
@@ -112,7 +112,7 @@ def random_fibres(
     resolution: int | None = None,
     degree: int = 1,
 ) -> Cell:
-    """Return a unit square of equal fibres at random; see :mod:`fesurrogate.micro.packings`.
+    """Return a unit square of equal fibres at random; see :mod:`fesurrogate.micro.cells.packings`.
 
     Args:
         volume_fraction: Of the fibres.

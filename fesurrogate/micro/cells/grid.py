@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
-from fesurrogate.micro.cell import Cell, cell_from_arrays
+from fesurrogate.micro.cells.cell import Cell, cell_from_arrays
 
 
 def grid_cell(

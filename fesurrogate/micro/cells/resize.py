@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
-from fesurrogate.micro.gmsh_mesh import CELLS, SimplexMesh
+from fesurrogate.micro.cells.gmsh_mesh import CELLS, SimplexMesh
 
 TOLERANCE = 1e-10
 ON_SURFACE = 1e-6  # of a distance to the centre, in radii
