@@ -1,4 +1,4 @@
-"""The command line: ``fesurrogate run | homogenize | generate | train | doctor``.
+"""The command line: ``fesurrogate run | homogenize | generate | inspect | train | doctor``.
 
 Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 130
 interrupted. Options of PETSc, one dash and a word, are handed to PETSc before DOLFINx is imported
@@ -27,6 +27,10 @@ from fesurrogate.errors import InputError, MissingPackageError
 CONVERGED, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
 Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
+Data = Annotated[Path, typer.Argument(help="Folder of a dataset.", show_default=False)]
+Beside = Annotated[
+    Path | None, typer.Option("--output", help="Output folder [inspect beside the dataset].")
+]
 Results = Annotated[
     Path | None, typer.Option("--output", help="Folder of results.json [default: FOLDER/KIND].")
 ]
@@ -209,6 +213,18 @@ def generate(
     verb, head = "reused" if made.reused else "wrote", made.manifest
     failed = head.meta["failed"]
     return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points"
+
+
+@app.command()
+def inspect(context: typer.Context, dataset: Data, output: Beside = None) -> tuple[int, str]:
+    """Find what is wrong with a dataset and how it fills its envelope; draw it."""
+    from fesurrogate.build.ranks import together
+    from fesurrogate.inspect import inspect as examine
+
+    comm, folder = context.obj, (output or dataset.parent / "inspect").absolute()
+    first = comm is None or comm.rank == 0
+    found = together(comm, lambda: examine(dataset, folder) if first else None)
+    return CONVERGED, f"{found.text}\nresults: {folder / 'inspect.json'}" if found else ""
 
 
 @app.command()
