@@ -107,7 +107,7 @@ def _draw(
         raise MissingPackageError(
             "pictures need matplotlib; install it with: pip install matplotlib"
         ) from error
-    title = f"{len(dataset)} paths of {dataset.increments}"
+    title = f"{len(dataset)} paths of {dataset.increments} increments"
     if spread is not None:
         draw_coverage(output / "coverage.png", dataset, findings, spread, title=title)
     draw_scores(output / "findings.png", findings, title=title)
@@ -116,7 +116,8 @@ def _draw(
 def _as_text(
     results: dict[str, Any], findings: tuple[Finding, ...], spread: Coverage | None
 ) -> str:
-    lines = [f"{results['paths']} paths of {results['increments']}, {results['points']} points"]
+    paths, increments, points = (results[name] for name in ("paths", "increments", "points"))
+    lines = [f"{paths} paths of {increments} increments: {points} points"]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         where = ""

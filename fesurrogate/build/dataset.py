@@ -85,7 +85,7 @@ def ensure_dataset(
             f"generate.parameters lacks {', '.join(sorted(lacking))} of [material.parameters]; "
             "give the range of each, NAME = [low, high]"
         )
-    ranges = dict.fromkeys(wanted.parameters, 0.0)
+    ranges: dict[str, float | str] = dict.fromkeys(wanted.parameters, 0.0)
     table = replace(settings.material, kind=wanted.source, parameters=ranges or None)
     source = identify_material(table, settings, comm, allow_code=allow_code)
     names = source.material.parameter_names

@@ -64,7 +64,7 @@ def envelope_of(kinematics: Kinematics, stretch: Extent, *, around_rest: bool = 
     if isinstance(stretch, int | float):
         if not (np.isfinite(stretch) and stretch > 0.0):
             raise InputError(f"stretch is {stretch!r}; expected a finite number > 0")
-        low, high = np.full(q, -float(stretch)), np.full(q, float(stretch))
+        bounds: Array = np.array([[-float(stretch)] * q, [float(stretch)] * q])
     else:
         pairs = np.array(stretch, dtype=np.float64).reshape(-1, 2)
         if len(pairs) != q or not np.isfinite(pairs).all() or (pairs[:, 0] >= pairs[:, 1]).any():
@@ -72,7 +72,8 @@ def envelope_of(kinematics: Kinematics, stretch: Extent, *, around_rest: bool = 
                 f"stretch is {stretch}; expected a number, or [low, high] with low < high for "
                 f"each of {', '.join(component_names(kinematics))}"
             )
-        low, high = pairs.T.copy()
+        bounds = pairs.T.copy()
+    low, high = bounds
     if around_rest and ((low > 0.0) | (high < 0.0)).any():
         raise InputError(
             f"stretch is {stretch}; expected low <= 0 <= high, since paths begin at rest"

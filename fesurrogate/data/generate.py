@@ -69,9 +69,9 @@ def generate(
         times is None or times.shape == (paths, increments)
     ):
         raise InputError(
-            f"generate: dt has shape {np.shape(times)}, expected ({paths}, {increments}); "
-            f"parameters have shape {given.shape}, expected ({paths}, {len(names)}): "
-            f"{', '.join(names)}"
+            f"generate: dt has shape {None if times is None else times.shape}, expected "
+            f"({paths}, {increments}); parameters have shape {given.shape}, expected "
+            f"({paths}, {len(names)}): {', '.join(names)}"
         )
     loading = Given(strains, times, given)
     mine: list[Shard] = []

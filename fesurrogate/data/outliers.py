@@ -73,7 +73,9 @@ def _points(dataset: Dataset, sound: BoolArray) -> tuple[Array, Array, tuple, Ar
     """Return regressors (k, c), stresses (k, m), their places and scales (k,), of points."""
     rows = np.flatnonzero(sound[:, 0])
     assert dataset.parameters is not None
-    x = np.hstack([dataset.strain[rows, 0] - dataset.kinematics.rest, dataset.parameters[rows]])
+    x: Array = np.hstack(
+        [dataset.strain[rows, 0] - dataset.kinematics.rest, dataset.parameters[rows]]
+    )
     if len(x):
         x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-300)
     x = np.unique(x, axis=1)  # F12 is F21 where there are no rotations
@@ -105,7 +107,7 @@ def _distance(
     y: Array,  # (k, m)
 ) -> Array:  # (k,)
     """Return the distances from a regression that few bad rows cannot pull."""
-    weight = np.ones(len(x))
+    weight: Array = np.ones(len(x))
     distance, size = np.zeros(len(x)), np.sqrt((y**2).mean())
     for _ in range(ROUNDS):
         root = np.sqrt(weight)[:, None]

@@ -66,7 +66,7 @@ def random_walk(
     """
     random = np.random.default_rng([seed, path])
     low, high = envelope.low, envelope.high
-    points = [np.zeros(len(low))]
+    points: list[Array] = [np.zeros(len(low))]
     for _ in range(turns):
         here = points[-1]
         unloads, share = random.random() < UNLOADING, random.uniform(-0.25, 0.75)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -57,7 +58,9 @@ def draw_coverage(
                 axis.set_ylabel(names[row + 1])
             axis.tick_params(labelsize=7)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    place = {"loc": "upper right"} if q > 2 else {"loc": "outside lower center", "ncols": 3}
+    place: dict[str, Any] = (
+        {"loc": "upper right"} if q > 2 else {"loc": "outside lower center", "ncols": 3}
+    )
     figure.legend(handles, labels, frameon=False, **place)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=120)

@@ -129,8 +129,7 @@ class Plan:
         """Return (k, T): as recorded, as said, or drawn evenly in its logarithm; 1 if untold."""
         wanted = self.settings.dt
         if wanted is None and self.recorded is not None and self.recorded[2] is not None:
-            _, order, dt = self.recorded
-            return dt[order[paths]]
+            return self.recorded[2][self.recorded[1][paths]]
         if not isinstance(wanted, tuple):
             return np.full((len(paths), self.increments), 1.0 if wanted is None else wanted)
         low, high = np.log(wanted)
@@ -184,7 +183,7 @@ def plan_of(
     q = len(envelope.low) if drawn and envelope is not None else 0
     if q and envelope is not None:
         low, high = np.append(envelope.low, low), np.append(envelope.high, high)
-    points = np.zeros((settings.samples, 0))
+    points: Array = np.zeros((settings.samples, 0))
     if len(low):
         sequence = latin_hypercube if settings.sequence == "latin_hypercube" else sobol
         points = scaled(sequence(settings.samples, len(low), seed=settings.seed), low, high)
@@ -203,7 +202,7 @@ def _taken(
             f"samples is {settings.samples}; {settings.recorded} holds {len(recorded)} paths: ask "
             "for as many at most"
         )
-    strain = recorded.strain
+    strain: Array = recorded.strain
     if kinematics.measure == "finite":  # without the rotation
         envelope = envelope_of(kinematics, 0.1)
         flat = components_of(kinematics, strain.reshape(-1, kinematics.size))

@@ -89,18 +89,23 @@ def _usable(dataset: Dataset) -> dict[str, BoolArray]:  # each (N, T)
     """Return where each thing holds that must hold at a solved point, named by its breach."""
     n, increments = dataset.ok.shape
     arrays = {"strain": dataset.strain, "stress": dataset.stress, "tangent": dataset.tangent}
-    held = {
-        f"{name} is not finite": np.isfinite(array).reshape(n, increments, -1).all(axis=2)
+    held: dict[str, BoolArray] = {
+        f"{name} is not finite": _finite(array.reshape(n, increments, -1))
         for name, array in {**arrays, "dt": dataset.dt}.items()
         if array is not None and array.size
     }
     assert dataset.parameters is not None
-    finite = np.isfinite(dataset.parameters).all(axis=1)
+    finite = _finite(dataset.parameters)
     held["parameters are not finite"] = np.tile(finite[:, None], (1, increments))
-    flat = dataset.strain.reshape(-1, dataset.kinematics.size)
-    flat = np.where(np.isfinite(flat).all(axis=1)[:, None], flat, dataset.kinematics.rest)
+    flat: Array = dataset.strain.reshape(-1, dataset.kinematics.size)
+    flat = np.where(_finite(flat)[:, None], flat, dataset.kinematics.rest)
     held["det F <= 0"] = dataset.kinematics.admissible(flat).reshape(n, increments)
     return held
+
+
+def _finite(array: Array) -> BoolArray:
+    """Return which rows of the last axis hold finite numbers only."""
+    return np.logical_and.reduce(np.isfinite(array), axis=-1)
 
 
 def _why_unusable(dataset: Dataset) -> str:

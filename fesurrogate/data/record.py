@@ -72,7 +72,7 @@ class Recorder:
             return np.stack(rows, axis=1) if rows else np.zeros((points, 0, *shape))
 
         responses = [response for _, response, _ in self._steps]
-        mine = {
+        mine: dict[str, Any] = {
             "strain": stacked([strain for strain, _, _ in self._steps], m),
             "stress": stacked([response.stress for response in responses], m),
             "ok": stacked([response.ok for response in responses]).astype(bool),
@@ -83,7 +83,7 @@ class Recorder:
         if self._tangents:
             mine["tangent"] = stacked([response.tangent for response in responses], m, m)
         parts = [mine] if self._comm is None else self._comm.allgather(mine)
-        whole = {
+        whole: dict[str, Any] = {
             name: None if mine[name] is None else np.concatenate([part[name] for part in parts])
             for name in mine
         }
