@@ -60,12 +60,13 @@ class MacroSettings:
     """``[macro]``: discretisation of the macro scale."""
 
     degree: int = 2  # of the Lagrange element of the unknown
-    quadrature_degree: int = 2
+    quadrature_degree: int | None = None  # what integrates a linear law exactly if None
 
     def __post_init__(self) -> None:
         check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
         order = self.quadrature_degree
-        check("quadrature_degree", order, 0 <= order <= 30, "a whole number from 0 to 30")
+        holds = order is None or 0 <= order <= 30
+        check("quadrature_degree", order, holds, "a whole number from 0 to 30")
 
 
 @dataclass(frozen=True, kw_only=True)

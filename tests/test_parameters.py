@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ufl
 from dolfinx import fem
 from dolfinx.mesh import create_rectangle, create_unit_square
 from mpi4py import MPI
 
 from fesurrogate import InputError
 from fesurrogate.build.expression import formula
+from fesurrogate.build.problem import build_problem
 from fesurrogate.cli import main
 from fesurrogate.config import read_config
 from fesurrogate.run import run
@@ -137,3 +139,20 @@ def test_rotated_by_a_formula(tmp_path) -> None:
     text = 'rotated = true\n[material.parameters]\nangle = "0.4 + x[0]"\n'
     turned = run(read_config(written(tmp_path, text)), MPI.COMM_WORLD).results
     assert turned.probes["end"] == pytest.approx(plain.probes["end"], rel=1e-7, abs=1e-10)
+
+
+@pytest.mark.parametrize(("cell", "points"), [("quadrilateral", 9), ("triangle", 3)])
+def test_the_default_quadrature_leaves_no_mode_without_stiffness(tmp_path, cell, points) -> None:
+    """A free body has three: two translations and a rotation."""
+    text = written(tmp_path, "").read_text().replace("quadrature_degree = 4", "degree = 2")
+    text = text.replace('generator = "rectangle"', f'generator = "rectangle"\ncell = "{cell}"')
+    text = text.replace("cells = [8, 1]", "cells = [2, 1]")
+    (tmp_path / "bar.toml").write_text(text)
+    model = build_problem(read_config(tmp_path / "bar.toml"), MPI.COMM_SELF)
+    (field,) = model.fields.values()
+    assert field.num_points == points * (2 if cell == "quadrilateral" else 4)
+    u, v = ufl.TrialFunction(model.u.function_space), ufl.TestFunction(model.u.function_space)
+    field.update()
+    free = fem.assemble_matrix(fem.form(field.jacobian(u, v))).to_dense()
+    eigenvalues = np.abs(np.linalg.eigvalsh((free + free.T) / 2))
+    assert (eigenvalues < 1e-10 * eigenvalues.max()).sum() == 3

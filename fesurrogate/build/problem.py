@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import ufl
 from dolfinx import fem
-from dolfinx.mesh import exterior_facet_indices, meshtags
+from dolfinx.mesh import Mesh, exterior_facet_indices, meshtags
 from mpi4py import MPI
 from numpy.typing import NDArray
 
@@ -17,7 +17,7 @@ from fesurrogate.build.context import naming
 from fesurrogate.build.field import parameters_of
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.probes import Probe, locate
-from fesurrogate.config import Schedule, Settings
+from fesurrogate.config import MacroSettings, Schedule, Settings
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
@@ -127,7 +127,7 @@ def build_problem(
         where = name if name == REST else f"regions.{name}"
         with naming(where):
             parameters = parameters_of(material, table, mesh)
-        strain, degree = strain_of(u, kinematics), settings.macro.quadrature_degree
+        strain, degree = strain_of(u, kinematics), _quadrature_degree(settings.macro, mesh)
         fields[name] = MaterialField(
             material, strain, degree=degree, cells=cells, parameters=parameters
         )
@@ -163,6 +163,14 @@ def build_mesh(settings: Settings, comm: MPI.Intracomm) -> TaggedMesh:
                 f"generator {wanted.generator!r} makes a {dim}D mesh, but kinematics.gdim is {gdim}"
             )
         return maker(comm, **wanted.arguments)
+
+
+def _quadrature_degree(macro: MacroSettings, mesh: Mesh) -> int:
+    """Return the degree that is wanted, or the lowest that leaves no mode without stiffness."""
+    if macro.quadrature_degree is not None:
+        return macro.quadrature_degree
+    simplex = mesh.topology.cell_name() in ("triangle", "tetrahedron")
+    return max(1, 2 * (macro.degree - 1)) if simplex else 2 * macro.degree
 
 
 def _regions(
