@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fesurrogate.config_file import check
@@ -13,15 +14,45 @@ Model = Literal["energy"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnergySettings:
+    """``[train.energy]``: what is known of the energy."""
+
+    symmetry: Literal["none", "isotropic", "transversely_isotropic", "cubic"] = "none"
+    direction: tuple[float, ...] | None = None  # (d,), axis of transverse isotropy
+    exponentials: int = 0  # terms of fibres that stiffen without bound
+
+    def __post_init__(self) -> None:
+        check("exponentials", self.exponentials, 0 <= self.exponentials <= 64, "0 to 64")
+        wanted = self.symmetry == "transversely_isotropic"
+        check(
+            "direction", self.direction, (self.direction is not None) == wanted,
+            f"{'d numbers' if wanted else 'none'} with symmetry {self.symmetry!r}",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """``[train.transfer]``: the model of another cell from which training starts."""
+
+    model: Path
+    freeze: tuple[str, ...] = ()  # first words of the names of weights that are kept
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """``[train]``: the model and how it is fitted."""
 
     model: Model = "energy"
+    energy: EnergySettings = EnergySettings()
+    transfer: TransferSettings | None = None
     ensemble: int = 1  # members, which differ in the seed of their weights
     hidden: tuple[int, ...] = (32, 32)
     validation: float = 0.2  # fraction of the samples held out
     iterations: int = 400  # L-BFGS iterations
     tangent_weight: float = 1.0  # weight of the tangent's loss beside the stress's
+    energy_weight: float = 0.0  # the same of the energy's, where the data hold energies
+    device: str = "auto"  # of torch: "auto" takes a GPU if there is one
+    suspicious: Literal["refuse", "drop", "keep"] = "refuse"  # what `inspect` finds fault with
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -31,4 +62,5 @@ class TrainSettings:
         check("validation", self.validation, 0 < self.validation < 1, "a fraction in (0, 1)")
         check("iterations", self.iterations, self.iterations >= 1, "at least 1")
         check("tangent_weight", self.tangent_weight, self.tangent_weight >= 0, "a number >= 0")
+        check("energy_weight", self.energy_weight, self.energy_weight >= 0, "a number >= 0")
         check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)

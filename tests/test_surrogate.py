@@ -16,6 +16,8 @@ from fesurrogate.laws import Linear
 
 torch = pytest.importorskip("torch")
 
+from networks import random_energy  # noqa: E402
+
 from fesurrogate.surrogate import (  # noqa: E402
     EnergyNetwork,
     NetworkMaterial,
@@ -27,26 +29,12 @@ from fesurrogate.surrogate import (  # noqa: E402
 KINEMATICS = [Kinematics(d, m) for d in (2, 3) for m in ("small", "finite", "gradient")]
 
 
-def make_network(
-    kinematics: Kinematics, hidden: tuple[int, ...] = (8, 7), seed: int = 0
-) -> EnergyNetwork:
-    """Return a network with random weights and scales that are not one."""
-    network = EnergyNetwork(kinematics, hidden, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    root = torch.randn(network.stiffness.shape, generator=generator, dtype=torch.float64)
-    network.stiffness.copy_(root @ root.T)
-    network.scale.copy_(0.1 + 0.1 * torch.rand(network.scale.shape, generator=generator))
-    network.energy_scale.fill_(0.05)
-    network.growth.copy_(torch.tensor([0.7, 1.9]))
-    return network
-
-
 @pytest.mark.parametrize("hidden", [(6,), (8, 7), (5, 6, 7)])
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)
 def test_derivatives_are_those_of_automatic_differentiation(
     kinematics: Kinematics, hidden: tuple[int, ...]
 ) -> None:
-    network = make_network(kinematics, hidden)
+    network = random_energy(kinematics, hidden)
     strain = torch.from_numpy(stretches(kinematics, 5, 0.2)[:, 0])
 
     def energy(row: torch.Tensor) -> torch.Tensor:
@@ -61,7 +49,7 @@ def test_derivatives_are_those_of_automatic_differentiation(
 
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)
 def test_same_numbers_with_and_without_a_graph(kinematics: Kinematics) -> None:
-    network = make_network(kinematics, (5, 6, 7))
+    network = random_energy(kinematics, (5, 6, 7))
     strain = torch.from_numpy(stretches(kinematics, 9, 0.2)[:, 0])
     with_graph = network(strain)
     with torch.no_grad():
@@ -73,7 +61,7 @@ def test_same_numbers_with_and_without_a_graph(kinematics: Kinematics) -> None:
 
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)
 def test_rest_is_free_of_energy_and_stress_for_any_weights(kinematics: Kinematics) -> None:
-    material = NetworkMaterial(make_network(kinematics, seed=4))
+    material = NetworkMaterial(random_energy(kinematics, seed=4))
     answer = material.evaluate(kinematics.rest[None])
     assert abs(answer.report["energy"][0]) <= 1e-15
     np.testing.assert_allclose(answer.stress, 0.0, atol=1e-14)
@@ -85,7 +73,7 @@ def test_rest_is_free_of_energy_and_stress_for_any_weights(kinematics: Kinematic
 def test_small_strains_keep_their_digits() -> None:
     """Green-Lagrange strain from F - I: no cancellation, so the linear law holds at 1e-9."""
     kinematics = Kinematics(2, "finite")
-    network = make_network(kinematics)
+    network = random_energy(kinematics)
     at_rest = NetworkMaterial(network).evaluate(kinematics.rest[None]).tangent[0]
     offset = 1e-9 * np.random.default_rng(0).standard_normal((5, 4))
     for dtype, tolerance in (("float64", 1e-6), ("float32", 1e-5)):
@@ -99,7 +87,7 @@ def test_small_strains_keep_their_digits() -> None:
 
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)
 def test_float32_stays_close(kinematics: Kinematics) -> None:
-    network = make_network(kinematics, (32, 32))
+    network = random_energy(kinematics, (32, 32))
     strain = stretches(kinematics, 100, 0.2)[:, 0]
     double = NetworkMaterial(network).evaluate(strain)
     single = NetworkMaterial(network, dtype="float32").evaluate(strain)
@@ -111,7 +99,7 @@ def test_float32_stays_close(kinematics: Kinematics) -> None:
 
 def test_material_is_a_copy_and_leaves_torch_alone() -> None:
     kinematics = Kinematics(2)
-    network = make_network(kinematics)
+    network = random_energy(kinematics)
     material = NetworkMaterial(network, threads=1)
     strain = stretches(kinematics, 5, 0.2)[:, 0]
     before, state = material.evaluate(strain).stress, torch.random.get_rng_state()
@@ -119,7 +107,7 @@ def test_material_is_a_copy_and_leaves_torch_alone() -> None:
     with torch.no_grad():
         network.perceptron.output.mul_(2.0)
     np.testing.assert_array_equal(material.evaluate(strain).stress, before)
-    make_network(kinematics)
+    random_energy(kinematics)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_num_threads() == threads
     assert all(parameter.requires_grad for parameter in network.parameters())
@@ -135,7 +123,7 @@ def test_read_only_strains_are_welcome() -> None:
     kinematics = Kinematics(2)
     strain = stretches(kinematics, 5, 0.2)[:, 0].copy()
     strain.flags.writeable = False
-    assert NetworkMaterial(make_network(kinematics)).evaluate(strain).ok.all()
+    assert NetworkMaterial(random_energy(kinematics)).evaluate(strain).ok.all()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +133,7 @@ def test_read_only_strains_are_welcome() -> None:
 )  # fmt: skip
 def test_bad_options_are_named(options: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
-        NetworkMaterial(make_network(Kinematics(2)), **options)
+        NetworkMaterial(random_energy(Kinematics(2)), **options)
     with pytest.raises(InputError, match="hidden"):
         EnergyNetwork(Kinematics(2), ())
 
@@ -159,7 +147,7 @@ class TestModelFile:
 
     @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)
     def test_round_trip(self, tmp_path: Path, kinematics: Kinematics) -> None:
-        network, path = make_network(kinematics), tmp_path / "model.safetensors"
+        network, path = random_energy(kinematics), tmp_path / "model.safetensors"
         save_model(path, network, {"units": "MPa", "errors": {"stress": 1e-3}})
         again, card = load_model(path)
         strain = stretches(kinematics, 6, 0.2)[:, 0]
@@ -174,7 +162,7 @@ class TestModelFile:
         assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
     def test_foreign_kinematics_is_refused(self, tmp_path: Path) -> None:
-        save_model(tmp_path / "model", make_network(Kinematics(2)))
+        save_model(tmp_path / "model", random_energy(Kinematics(2)))
         with pytest.raises(InputError, match="trained under another Kinematics"):
             load_network_material(tmp_path / "model", Kinematics(2, "finite"))
 
@@ -184,7 +172,7 @@ class TestModelFile:
 
     def test_every_truncation_and_flipped_byte_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "model"
-        save_model(path, make_network(Kinematics(2), (3, 2)))
+        save_model(path, random_energy(Kinematics(2), (3, 2)))
         whole = path.read_bytes()
         generator = np.random.default_rng(0)
         for length in generator.integers(0, len(whole), 30):
@@ -205,7 +193,7 @@ class TestModelFile:
         from fesurrogate.surrogate.model_file import _checksum
 
         path = tmp_path / "model"
-        save_model(path, make_network(Kinematics(2), (3, 2)))
+        save_model(path, random_energy(Kinematics(2), (3, 2)))
         arrays, (_, card) = load(path.read_bytes()), load_model(path)
         lies = [
             ("architecture", {"hidden": [3, 4]}), ("architecture", {"hidden": [10**9, 2]}),

@@ -120,8 +120,8 @@ class NetworkMaterial(Material):
         self,
         array: Array,  # (k, ...)
     ) -> Tensor:  # (k, ...)
-        """Return rows where the network lives; torch warns of memory that is read-only."""
-        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self._device)
+        """Return rows where the network lives; torch takes neither read-only nor reversed ones."""
+        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
 
 
 def _put(

@@ -100,6 +100,18 @@ def checked_widths(facts: Mapping[str, Any], name: str = "hidden") -> tuple[int,
     return tuple(widths)
 
 
+def checked_count(facts: Mapping[str, Any], name: str) -> int:
+    """Return a number of things that a file names.
+
+    Raises:
+        InputError: It is no sensible number.
+    """
+    count = facts[name]
+    if not isinstance(count, int) or not 0 <= count <= LARGEST_LAYER:
+        raise InputError(f"{name} is {count!r}; expected 0 to {LARGEST_LAYER}")
+    return count
+
+
 def checked_names(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of parameters that a file names.
 

@@ -46,19 +46,15 @@ class Perceptron(nn.Module):
             for out in hidden
         )
         self.output = normal(1, hidden[-1])
-        rows, columns = torch.triu_indices(inputs, inputs)
-        place = torch.zeros(inputs, inputs, dtype=torch.long)
-        place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
         self._work = Workspace()
-        self.register_buffer("place", place.reshape(-1), persistent=False)
 
     def forward(
         self,
         x: Tensor,  # (q, n)
         *,
-        second: bool = True,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:  # (n,), (q, n), (q, q, n)
-        """Return value, gradient and (if asked for) Hessian by the inputs."""
+        second: int | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:  # (n,), (q, n), (r, r, n)
+        """Return value, gradient and the Hessian by the first ``second`` = r inputs, if any."""
         points = x.shape[1]
         activations: list[Tensor] = []
         slopes: list[Tensor] = []
@@ -77,19 +73,21 @@ class Perceptron(nn.Module):
         for k in reversed(range(len(self.weights))):
             shape = slopes[k].shape
             backward = torch.mul(adjoint, slopes[k], out=self._work("backward", x, *shape))
-            if second:
+            if second is not None:
                 out = self._work(f"curvature{k}", x, *shape)
                 curvatures.insert(0, torch.mul(backward, activations[k], out=out))
             adjoint = self.weights[k].T @ backward
-        return value, adjoint, self._hessian(slopes, curvatures) if second else None
+        hessian = None if second is None else self._hessian(slopes, curvatures, second)
+        return value, adjoint, hessian
 
     def _hessian(
         self,
         slopes: list[Tensor],  # tanh' z_l, (h, n)
         curvatures: list[Tensor],  # -½ g_l tanh'' z_l, (h, n)
-    ) -> Tensor:  # (q, q, n)
-        first = self.weights[0]  # J_1, the same at every point
-        inputs, points = first.shape[1], slopes[0].shape[1]
+        inputs: int,  # r
+    ) -> Tensor:  # (r, r, n)
+        first = self.weights[0][:, :inputs]  # J_1, the same at every point
+        points = slopes[0].shape[1]
         rows, columns = torch.triu_indices(inputs, inputs)
         upper = (first[:, rows] * first[:, columns]).T @ curvatures[0]  # (q(q+1)/2, n)
         jacobian = first[:, :, None]  # (h, q, 1 or n)
@@ -107,4 +105,6 @@ class Perceptron(nn.Module):
                 out = self._work("product", slope, len(weight), inputs - i, points)
                 pieces.append(torch.mul(weighted[:, i, None], jacobian[:, i:], out=out).sum(0))
             upper = upper + torch.cat(pieces)
-        return (-2.0 * upper)[self.place].reshape(inputs, inputs, points)
+        place = torch.zeros(inputs, inputs, dtype=torch.long, device=upper.device)
+        place[rows, columns] = place[columns, rows] = torch.arange(len(rows), device=upper.device)
+        return (-2.0 * upper)[place.reshape(-1)].reshape(inputs, inputs, points)

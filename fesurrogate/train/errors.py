@@ -45,7 +45,11 @@ def row_errors(network: Network, rows: Rows) -> Errors:
     with torch.no_grad():
         for first in range(0, len(rows.strain), 2000):
             part = slice(first, first + 2000)
-            answer = network(rows.strain[part], tangent=rows.tangent is not None)
+            answer = network(
+                rows.strain[part],
+                parameters=rows.parameters[part],
+                tangent=rows.tangent is not None,
+            )
             difference.append(answer.stress - rows.stress[part])
             if rows.tangent is not None:
                 exact = rows.tangent[part]

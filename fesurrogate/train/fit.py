@@ -6,17 +6,25 @@ from typing import Protocol
 
 from fesurrogate.config_train import Model, TrainSettings
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.surrogate.model_file import load_model
+from fesurrogate.surrogate.network import Network
 from fesurrogate.train.energy import fit_energy
 from fesurrogate.train.result import FitResult
+from fesurrogate.train.trust import trusted
 
 
 class Fitter(Protocol):
     """A way to fit one kind of model; refuses data that it cannot learn from."""
 
     def __call__(
-        self, dataset: Dataset, settings: TrainSettings, *, progress: bool = False
+        self,
+        dataset: Dataset,
+        settings: TrainSettings,
+        *,
+        start: Network | None = None,
+        progress: bool = False,
     ) -> FitResult:
-        """Return the fitted network."""
+        """Return the fitted network; one to start from is taken or refused."""
         ...
 
 
@@ -32,6 +40,8 @@ def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) ->
         progress: Whether a bar shows the error on held-out paths.
 
     Raises:
-        InputError: Data that cannot be learned from.
+        InputError: Data that cannot be learned from, or a model that training cannot start from.
     """
-    return FITTERS[settings.model](dataset, settings, progress=progress)
+    start = None if settings.transfer is None else load_model(settings.transfer.model)[0]
+    dataset = trusted(dataset, settings.suspicious)
+    return FITTERS[settings.model](dataset, settings, start=start, progress=progress)

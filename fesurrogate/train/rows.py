@@ -14,11 +14,21 @@ from fesurrogate.errors import InputError
 
 @dataclass(frozen=True)
 class Rows:
-    """Points that were solved: strain (k, m), stress (k, m), tangent (k, m, m) or None."""
+    """Points that were solved.
+
+    Attributes:
+        strain: (k, m).
+        stress: (k, m).
+        tangent: (k, m, m), or None where the data hold none.
+        energy: (k,), or None where the data hold none.
+        parameters: (k, p).
+    """
 
     strain: Tensor
     stress: Tensor
     tangent: Tensor | None
+    energy: Tensor | None
+    parameters: Tensor
 
 
 def solved_rows(dataset: Dataset) -> Rows:
@@ -31,7 +41,16 @@ def solved_rows(dataset: Dataset) -> Rows:
     ok = dataset.ok
     if not ok.any():
         raise InputError(f"all {ok.size} points of the dataset failed; there is nothing to learn")
-    arrays = {"strain": dataset.strain, "stress": dataset.stress, "tangent": dataset.tangent}
+    paths, increments = ok.shape
+    arrays = {
+        "strain": dataset.strain,
+        "stress": dataset.stress,
+        "tangent": dataset.tangent,
+        "energy": dataset.reports.get("energy"),
+        "parameters": np.broadcast_to(
+            dataset.parameters[:, None], (paths, increments, dataset.parameters.shape[1])
+        ),
+    }
     chosen = {name: None if a is None else np.array(a[ok]) for name, a in arrays.items()}
     for name, array in chosen.items():
         if array is not None and not np.isfinite(array).all():
@@ -45,4 +64,4 @@ def solved_rows(dataset: Dataset) -> Rows:
     if refused:
         raise InputError(f"dataset: det F <= 0 at {refused} points marked as solved")
     tensors = {name: None if a is None else torch.from_numpy(a) for name, a in chosen.items()}
-    return Rows(tensors["strain"], tensors["stress"], tensors["tangent"])
+    return Rows(**tensors)
