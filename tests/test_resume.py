@@ -214,6 +214,27 @@ def test_two_runs_into_one_folder(folder: Path) -> None:
     assert ensure_dataset(settings_in(folder), allow_code=True).reused
 
 
+def test_a_damaged_shard_is_computed_again_and_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import fesurrogate.build.dataset as room
+
+    monkeypatch.setattr(room, "SECONDS_BETWEEN_SHARDS", 0.0)
+    monkeypatch.setattr(room, "SHARE_BETWEEN_SHARDS", 0.0)
+    made = ensure_dataset(settings_in(folder), allow_code=True)
+    whole = made.dataset.fingerprint
+    damaged = sorted((folder / "dataset").glob("*.h5"))[3]
+    lost, _ = read_shard(damaged, made.manifest.uid)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    monkeypatch.setenv("LOG", str(folder / "log"))
+    again = ensure_dataset(settings_in(folder), allow_code=True)
+    assert "is damaged" in caplog.text and not again.reused
+    assert len(asked(folder / "log")) == len(lost.paths) * INCREMENTS
+    assert again.dataset.fingerprint == whole
+
+
 def test_more_samples_keep_what_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_in(folder)
     first = ensure_dataset(settings, allow_code=True)

@@ -157,6 +157,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "wrong type": (edited(lambda c: c.update(paths="10")), "type"),
     "negative": (edited(lambda c: c.update(paths=-1)), "type"),
     "more paths": (edited(lambda c: c.update(paths=11)), "11 paths"),
+    "far more paths": (edited(lambda c: c.update(paths=10**15)), "inconsistent"),
+    "no number": (edited(lambda c: c.update(increments=10**400)), "type"),
     "elsewhere": (edited(lambda c: c.update(shards={"../x.h5": "0"})), "type"),
     "unfinished": (edited(lambda c: c.update(complete=False)), "unfinished"),
     "shard missing": (lambda p: the_shard(p).unlink(), "is missing"),

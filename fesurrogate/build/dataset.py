@@ -19,7 +19,7 @@ from fesurrogate.config import Settings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.manifest import FORMAT, Manifest
 from fesurrogate.data.manifest import NAME as MANIFEST
-from fesurrogate.data.store import Writer, begin, finish, new_uid, read_dataset, stored
+from fesurrogate.data.store import Writer, begin, finish, intact, new_uid, read_dataset, stored
 from fesurrogate.errors import InputError
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import versions
@@ -122,11 +122,10 @@ def ensure_dataset(
 def _there(path: Path, head: Manifest) -> Manifest | None:
     """Return the manifest of a finished dataset that is just what is asked for."""
     old = stored(path)
-    same = old is not None and old.complete and old.request == head.request
-    if not same or (old.paths, old.units) != (head.paths, head.units):  # type: ignore[union-attr]
+    if old is None:
         return None
-    assert old is not None
-    return old if all((path / name).is_file() for name in old.shards) else None
+    same = (old.request, old.paths, old.units) == (head.request, head.paths, head.units)
+    return old if same and intact(path, old) else None
 
 
 def _made(

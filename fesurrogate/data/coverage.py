@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,6 +13,7 @@ from fesurrogate.data.envelope import component_names, components_of, envelope_o
 from fesurrogate.errors import InputError, MissingPackageError
 from fesurrogate.kinematics import Array
 
+logger = logging.getLogger(__name__)
 POINTS = 4096
 POINTS_PER_BIN = 5
 
@@ -101,9 +103,12 @@ def _box(dataset: Dataset, x: Array) -> tuple[Array, Array, str]:
     asked = dataset.meta.get("generate")
     if isinstance(asked, dict) and asked.get("path") != "recorded" and "stretch" in asked:
         stretch = asked["stretch"]
-        extent = stretch if isinstance(stretch, int | float) else tuple(map(tuple, stretch))
-        envelope = envelope_of(dataset.kinematics, extent)
-        return envelope.low, envelope.high, "envelope"
+        try:
+            extent = stretch if isinstance(stretch, int | float) else tuple(map(tuple, stretch))
+            envelope = envelope_of(dataset.kinematics, extent)
+            return envelope.low, envelope.high, "envelope"
+        except (TypeError, ValueError):
+            logger.warning("the envelope %r that the dataset names cannot be used", stretch)
     return x.min(axis=0), x.max(axis=0), "range of the points"
 
 

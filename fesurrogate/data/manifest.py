@@ -112,7 +112,7 @@ def _check_types(manifest: Manifest) -> None:
     files = {**manifest.shards}
     if (
         not all(isinstance(text, str) for text in (*texts, *files, *files.values()))
-        or not all(type(count) is int and count >= 0 for count in counts)
+        or not all(type(count) is int and 0 <= count < 2**53 for count in counts)
         or not isinstance(manifest.meta, dict)
         or not isinstance(manifest.complete, bool)
         or any(Path(name).name != name for name in files)  # nothing outside the folder

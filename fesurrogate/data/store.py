@@ -7,6 +7,7 @@ killed at any moment in between: what was written is found again by :func:`begin
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -104,6 +105,17 @@ def stored(folder: Path) -> Manifest | None:
     except InputError as error:
         logger.warning("%s", error)
         return None
+
+
+def intact(folder: Path, head: Manifest) -> bool:
+    """Return whether a dataset is complete and all its shards are what they were."""
+    try:
+        return head.complete and all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
+            for name, expected in head.shards.items()
+        )
+    except OSError:
+        return False
 
 
 @final
@@ -267,7 +279,7 @@ def _assembled(place: Path, head: Manifest, parts: list[Shard]) -> Dataset:
         whole = joined(parts)
         paths, rows = np.unique(whole.paths, return_index=True)
         rows = rows[: head.paths]
-        if not np.array_equal(paths[: head.paths], np.arange(head.paths)):
+        if len(rows) < head.paths or (paths[: head.paths] != np.arange(head.paths)).any():
             raise InputError(f"{head.paths} paths expected, others found")
         arrays = {name: whole.arrays[name][rows] for name in whole.arrays if name in ARRAYS}
         for name, array in arrays.items():
