@@ -191,6 +191,32 @@ def test_damaged_and_hostile_datasets_are_refused(
     assert str(place) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_bytes_at_random_are_read_or_refused(tmp_path: Path, dataset: Dataset) -> None:
+    """Whoever signs a damaged shard anew gets a message, or a dataset, and nothing else."""
+    write_dataset(dataset, tmp_path / "whole")
+    random = np.random.default_rng(7)
+    refused = 0
+    for _ in range(100):
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", tmp_path / "data")
+        old = the_shard(tmp_path / "data")
+        content = np.frombuffer(old.read_bytes(), np.uint8).copy()
+        places = random.integers(0, random.choice([200, 3000, len(content)]), random.integers(1, 9))
+        content[places] = random.integers(0, 256, len(places))
+        digest = hashlib.sha256(content).hexdigest()
+        new = f"{old.name.partition('-')[0]}-{digest[:16]}.h5"
+        old.unlink()
+        (tmp_path / "data" / new).write_bytes(content)
+        edited(lambda content, new=new, digest=digest: content.update(shards={new: digest}))(
+            tmp_path / "data"
+        )
+        try:
+            read_dataset(tmp_path / "data")
+        except InputError:
+            refused += 1
+    assert refused > 20
+
+
 def test_what_the_caller_does_not_want_is_refused(tmp_path: Path, dataset: Dataset) -> None:
     write_dataset(dataset, tmp_path / "data")
     with pytest.raises(InputError, match="made under"):

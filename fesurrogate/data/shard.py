@@ -22,6 +22,11 @@ from fesurrogate.errors import InputError, MissingPackageError
 
 SUFFIX = ".h5"
 REPORTS = "reports"
+UNREADABLE = (
+    OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, OverflowError,
+    MemoryError,
+)  # fmt: skip
+"""What h5py raises on a file that is none, whatever its bytes."""
 INFLATION = 1100
 """Bytes that one compressed byte may stand for: more than deflate (1032) can."""
 
@@ -106,7 +111,7 @@ def read_shard(path: Path, dataset: str) -> tuple[Shard, str]:
                 {name: _array(library, file[REPORTS], name, limit) for name in file[REPORTS]},
                 float(file.attrs["seconds"]),
             )
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} cannot be read ({error})") from error
     return shard, digest
 
