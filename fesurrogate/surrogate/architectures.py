@@ -8,9 +8,21 @@ from typing import Any
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.surrogate.energy import EnergyNetwork
+from fesurrogate.surrogate.ensemble import Ensemble
+from fesurrogate.surrogate.gaussian_process import GaussianProcess
 from fesurrogate.surrogate.network import Network
+from fesurrogate.surrogate.physical import PhysicalNetwork
+from fesurrogate.surrogate.recurrent import RecurrentNetwork
+from fesurrogate.surrogate.stress import StressNetwork
 
-ARCHITECTURES: dict[str, type[Network]] = {"EnergyNetwork": EnergyNetwork}
+ARCHITECTURES: dict[str, type[Network]] = {
+    "StressNetwork": StressNetwork,
+    "EnergyNetwork": EnergyNetwork,
+    "Ensemble": Ensemble,
+    "GaussianProcess": GaussianProcess,
+    "PhysicalNetwork": PhysicalNetwork,
+    "RecurrentNetwork": RecurrentNetwork,
+}
 
 
 def describe(network: Network) -> dict[str, Any]:
