@@ -46,6 +46,8 @@ class Slow(Material):
             if log:
                 with open(f"{log}-{os.getpid()}", "ab") as file:
                     file.write(row.tobytes())
+                if os.path.getsize(f"{log}-{os.getpid()}") > int(os.environ.get("BREAK", 10**9)):
+                    raise ArithmeticError("the law broke")
         return self.law.respond(strain, state, dt, **options)
 
 def make(kinematics, table):
@@ -233,6 +235,36 @@ def test_a_damaged_shard_is_computed_again_and_no_other(
     assert "is damaged" in caplog.text and not again.reused
     assert len(asked(folder / "log")) == len(lost.paths) * INCREMENTS
     assert again.dataset.fingerprint == whole
+
+
+def test_an_exception_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG", str(folder / "log"))
+    monkeypatch.setenv("BREAK", str(100 * 3 * 8))  # bytes of 100 strains
+    with pytest.raises(ArithmeticError, match="the law broke"):
+        ensure_dataset(settings_in(folder), allow_code=True)
+    block = 2 * INCREMENTS
+    assert len(written(folder)) == 100 // block * 2  # all blocks before the one that broke
+    monkeypatch.setenv("BREAK", str(10**9))
+    monkeypatch.setenv("LOG", str(folder / "rest"))
+    ensure_dataset(settings_in(folder), allow_code=True)
+    assert len(asked(folder / "rest")) == PATHS * INCREMENTS - 100 // block * block
+
+
+def test_shards_are_few_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill costs at most 10 s or 2 % of the run so far; shards grow with its logarithm."""
+    from fesurrogate.build import dataset as room
+
+    now = 0.0
+    monkeypatch.setattr(room.time, "monotonic", lambda: now)
+    due, times = room.clock(), [0.0]
+    while now < 10_000.0:
+        now += 0.5
+        if due():
+            times.append(now)
+    gaps = np.diff(times)
+    allowed = np.maximum(room.SECONDS_BETWEEN_SHARDS, 0.02 * np.array(times[1:]))
+    assert (gaps <= allowed + 0.5).all()
+    assert len(times) <= 2 + 500 / 10 + np.log(10_000 / 500) / 0.02  # not 1,000
 
 
 def test_more_samples_keep_what_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
