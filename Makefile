@@ -20,10 +20,10 @@ demo: ## Cook's membrane: network against direct FE2 on 2 ranks (ARGS="--fresh" 
 test: test-serial test-mpi ## all tests on one rank, then those marked mpi on three
 
 test-serial: # ARGS="-k name" selects
-	$(RUN) timeout -k 10 1200 python3 -m pytest $(ARGS)
+	$(RUN) timeout -k 10 2400 python3 -m pytest $(ARGS)
 
 test-mpi: # three ranks must not write one cache; colours of three reports mix badly
-	$(RUN) timeout -k 10 900 mpirun -n 3 python3 -m pytest -q -m mpi --color=no \
+	$(RUN) timeout -k 10 1800 mpirun -n 3 python3 -m pytest -q -m mpi --color=no \
 	    -p no:cacheprovider $(ARGS)
 
 lint: ## ruff, mypy, import-linter
