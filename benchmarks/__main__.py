@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-SUBJECTS = ("rve", "network")
+SUBJECTS = ("rve", "network", "balance")
 
 
 def main() -> int:

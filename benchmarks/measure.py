@@ -19,9 +19,16 @@ def medians(actions: dict[str, Callable[[], object]], repeats: int = 7) -> dict[
 
 
 def report(
-    name: str, value: float, unit: str, *, bar: float | None = None, detail: str = ""
+    name: str,
+    value: float,
+    unit: str,
+    *,
+    bar: float | None = None,
+    least: bool = False,
+    detail: str = "",
 ) -> None:
-    """Print one figure; ``bar`` is the largest value that holds."""
-    holds = None if bar is None else value <= bar
-    line = {"name": name, "value": round(value, 4), "unit": unit, "bar": bar, "holds": holds}
+    """Print one figure; ``bar`` is the largest value that holds, or the least."""
+    holds = None if bar is None else value >= bar if least else value <= bar
+    shown = float(f"{value:.4g}")
+    line = {"name": name, "value": shown, "unit": unit, "bar": bar, "holds": holds}
     print(json.dumps({**line, "detail": detail}), flush=True)

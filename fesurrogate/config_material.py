@@ -49,6 +49,7 @@ class MaterialSettings:
     factory: dict[str, Any] | None = None  # handed to the user's factory as it is
     parameters: dict[str, float | str] | None = None  # a number, or a formula of x
     rotated: bool = False  # by the parameters that say the orientation
+    balanced: bool = True  # points of an RVE go to the ranks that have time
 
     def __post_init__(self) -> None:
         check_kind(self.kind, KINDS)

@@ -64,9 +64,9 @@ class MicroOutput:
         assert wanted is not None
         self._comm, self._count = model.mesh.mesh.comm, wanted.most_loaded
         self._cells: dict[str, RVEMaterial] = {
-            name: field.material
-            for name, field in model.fields.items()
-            if isinstance(field.material, RVEMaterial)
+            name: identified.material
+            for name, identified in model.materials.items()
+            if isinstance(identified.material, RVEMaterial)
         }
         self._fields = {name: model.fields[name] for name in self._cells}
         self._points = {name: point_coordinates(field) for name, field in model.fields.items()}
@@ -151,7 +151,7 @@ class MicroOutput:
                 self._starts[place.region][k],
                 dt,
                 parameters=field.current_parameters()[k],
-                hint=field.hint[k],
+                hint=field.hint[k, : material.num_hint],  # Balanced adds a column
             )
             assert field.response is not None
             stress = float(np.linalg.norm(field.response.stress[k]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from fesurrogate.build.context import naming
 from fesurrogate.build.field import parameters_of
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.probes import Probe, locate
+from fesurrogate.combine import Balanced
 from fesurrogate.config import MacroSettings, Schedule, Settings
 from fesurrogate.config_material import MaterialSettings
 from fesurrogate.errors import InputError
@@ -127,6 +128,8 @@ def build_problem(
         where = name if name == REST else f"regions.{name}"
         with naming(where):
             parameters = parameters_of(material, table, mesh)
+        if comm.size > 1 and table.balanced and table.kind == "rve":
+            material = Balanced(material, comm)
         strain, degree = strain_of(u, kinematics), _quadrature_degree(settings.macro, mesh)
         fields[name] = MaterialField(
             material, strain, degree=degree, cells=cells, parameters=parameters
@@ -207,9 +210,8 @@ def _completed(table: MaterialSettings, base: MaterialSettings | None) -> Materi
     """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
     if base is None:
         return table
-    names = [item.name for item in fields(MaterialSettings) if item.name not in ("kind", "rotated")]
-    merged = {name: getattr(table, name) or getattr(base, name) for name in names}
-    return MaterialSettings(kind=table.kind, rotated=table.rotated, **merged)
+    left_out = [item.name for item in fields(table) if getattr(table, item.name) is None]
+    return replace(table, **{name: getattr(base, name) for name in left_out})
 
 
 def _boundary(tagged: TaggedMesh, name: str) -> NDArray[np.int32]:
