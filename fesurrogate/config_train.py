@@ -9,7 +9,7 @@ from typing import Literal
 from fesurrogate.config_file import check
 
 SEEDS = "a whole number from 0 to 2**63 - 1"
-Model = Literal["energy"]
+Model = Literal["energy", "stress"]
 """The models that ``[train] model`` names; ``fesurrogate.train.fit`` has a function for each."""
 
 
@@ -20,14 +20,24 @@ class EnergySettings:
     symmetry: Literal["none", "isotropic", "transversely_isotropic", "cubic"] = "none"
     direction: tuple[float, ...] | None = None  # (d,), axis of transverse isotropy
     exponentials: int = 0  # terms of fibres that stiffen without bound
+    polyconvex: bool = False
 
     def __post_init__(self) -> None:
+        alone = self.symmetry == "none" and self.exponentials == 0
+        check("polyconvex", self.polyconvex, alone or not self.polyconvex, "it alone here")
         check("exponentials", self.exponentials, 0 <= self.exponentials <= 64, "0 to 64")
         wanted = self.symmetry == "transversely_isotropic"
         check(
             "direction", self.direction, (self.direction is not None) == wanted,
             f"{'d numbers' if wanted else 'none'} with symmetry {self.symmetry!r}",
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class StressSettings:
+    """``[train.stress]``: of the network of stresses."""
+
+    symmetric: bool = False  # the tangent is the symmetric part of the derivative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,7 @@ class TrainSettings:
 
     model: Model = "energy"
     energy: EnergySettings = EnergySettings()
+    stress: StressSettings = StressSettings()
     transfer: TransferSettings | None = None
     ensemble: int = 1  # members, which differ in the seed of their weights
     hidden: tuple[int, ...] = (32, 32)

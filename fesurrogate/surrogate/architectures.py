@@ -12,10 +12,12 @@ from fesurrogate.surrogate.ensemble import Ensemble
 from fesurrogate.surrogate.gaussian_process import GaussianProcess
 from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.physical import PhysicalNetwork
+from fesurrogate.surrogate.polyconvex import PolyconvexNetwork
 from fesurrogate.surrogate.recurrent import RecurrentNetwork
 from fesurrogate.surrogate.stress import StressNetwork
 
 ARCHITECTURES: dict[str, type[Network]] = {
+    "PolyconvexNetwork": PolyconvexNetwork,
     "StressNetwork": StressNetwork,
     "EnergyNetwork": EnergyNetwork,
     "Ensemble": Ensemble,

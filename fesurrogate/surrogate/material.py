@@ -54,7 +54,8 @@ class NetworkMaterial(Material):
         self.kinematics = network.kinematics
         self.num_state = network.num_state
         self.parameter_names = network.parameter_names
-        self.tangent_error = 0.0 if dtype == "float64" else SINGLE_TANGENT_ERROR
+        rounding = 0.0 if dtype == "float64" else SINGLE_TANGENT_ERROR
+        self.tangent_error = network.tangent_error() + rounding
         self._chunk, self._threads = chunk, threads
         try:
             self._device = torch.device(device)

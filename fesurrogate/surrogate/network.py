@@ -80,6 +80,10 @@ class Network(nn.Module, ABC):
             InputError: Facts that are out of range: nothing large is made before they are checked.
         """
 
+    def tangent_error(self) -> float:
+        """Return the bound on the relative error of a tangent that is not the exact derivative."""
+        return 0.0
+
     def initial_state(self, n: int) -> Tensor:  # (n, s)
         """Return the state of n virgin points."""
         return torch.zeros(n, self.num_state, dtype=torch.float64)
@@ -110,6 +114,18 @@ def checked_count(facts: Mapping[str, Any], name: str) -> int:
     if not isinstance(count, int) or not 0 <= count <= LARGEST_LAYER:
         raise InputError(f"{name} is {count!r}; expected 0 to {LARGEST_LAYER}")
     return count
+
+
+def checked_flag(facts: Mapping[str, Any], name: str) -> bool:
+    """Return a yes or no that a file names.
+
+    Raises:
+        InputError: It is neither.
+    """
+    flag = facts[name]
+    if not isinstance(flag, bool):
+        raise InputError(f"{name} is {flag!r}; expected true or false")
+    return flag
 
 
 def checked_names(facts: Mapping[str, Any]) -> tuple[str, ...]:

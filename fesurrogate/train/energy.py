@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import time
+
+import torch
 
 from fesurrogate.config_train import TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 from fesurrogate.surrogate.energy import EnergyNetwork
 from fesurrogate.surrogate.network import Network
+from fesurrogate.surrogate.objective import components
+from fesurrogate.surrogate.polyconvex import PolyconvexNetwork
 from fesurrogate.train.errors import errors_on
 from fesurrogate.train.result import FitResult, parts_of
-from fesurrogate.train.rows import solved_rows
+from fesurrogate.train.rows import Rows, solved_rows
 from fesurrogate.train.sobolev import minimise
-from fesurrogate.train.start import set_closed_form, set_start
+from fesurrogate.train.start import root_mean_square, set_closed_form, set_start, taken_over
 
 
 def fit_energy(
@@ -43,7 +46,10 @@ def fit_energy(
     begin = time.perf_counter()
     parts = parts_of(dataset, settings.validation, seed=settings.seed)
     rows, unseen = solved_rows(parts.training), solved_rows(parts.choosing)
-    if start is None:
+    network: EnergyNetwork | PolyconvexNetwork
+    if settings.energy.polyconvex:
+        network = _polyconvex(dataset, rows, settings, start)
+    elif start is None:
         network = EnergyNetwork(
             dataset.kinematics,
             settings.hidden,
@@ -55,21 +61,29 @@ def fit_energy(
         )
         set_start(network, rows)
     else:
-        network = _taken_over(start, dataset)
+        network = taken_over(start, dataset, EnergyNetwork)
         set_closed_form(network, rows)
     history = minimise(network, rows, unseen, settings=settings, progress=progress)
     errors = errors_on(network, parts.judging)
     return FitResult(network, errors, history, dataset.failed, time.perf_counter() - begin)
 
 
-def _taken_over(start: Network, dataset: Dataset) -> EnergyNetwork:
-    """Return a copy of the network to start from."""
-    if not isinstance(start, EnergyNetwork):
-        raise InputError(f"transfer: the model is a {type(start).__name__}; expected EnergyNetwork")
-    for name, theirs, ours in (
-        ("kinematics", start.kinematics, dataset.kinematics),
-        ("parameters", start.parameter_names, dataset.parameter_names),
-    ):
-        if theirs != ours:
-            raise InputError(f"transfer: the model has {name} {theirs}, the dataset {ours}")
-    return copy.deepcopy(start)
+def _polyconvex(
+    dataset: Dataset, rows: Rows, settings: TrainSettings, start: Network | None
+) -> PolyconvexNetwork:
+    """Return a polyconvex network with its scales set: w by least squares of the stress."""
+    if start is not None:
+        return taken_over(start, dataset, PolyconvexNetwork)
+    if dataset.parameter_names:
+        raise InputError(
+            f"the dataset has parameters ({', '.join(dataset.parameter_names)}), which the "
+            "polyconvex network does not take; generate one without, or leave out polyconvex"
+        )
+    network = PolyconvexNetwork(dataset.kinematics, settings.hidden, seed=settings.seed)
+    with torch.no_grad():
+        e = components(dataset.kinematics, rows.strain.T.contiguous())
+        network.scale.copy_(root_mean_square(network.features(e, second=False)[0]))
+        stress = network(rows.strain, tangent=False).stress
+        factor = (stress * rows.stress).sum() / (stress**2).sum()
+        network.energy_scale.fill_(max(float(factor), 1e-3 * float(rows.stress.abs().max())))
+    return network

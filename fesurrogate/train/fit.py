@@ -10,6 +10,7 @@ from fesurrogate.surrogate.model_file import load_model
 from fesurrogate.surrogate.network import Network
 from fesurrogate.train.energy import fit_energy
 from fesurrogate.train.result import FitResult
+from fesurrogate.train.stress import fit_stress
 from fesurrogate.train.trust import trusted
 
 
@@ -28,7 +29,7 @@ class Fitter(Protocol):
         ...
 
 
-FITTERS: dict[Model, Fitter] = {"energy": fit_energy}
+FITTERS: dict[Model, Fitter] = {"energy": fit_energy, "stress": fit_stress}
 
 
 def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) -> FitResult:

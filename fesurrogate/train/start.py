@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.errors import InputError
 from fesurrogate.surrogate.energy import EnergyNetwork
 from fesurrogate.surrogate.growth import growth_terms
+from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.objective import components, push_forward
 from fesurrogate.surrogate.polynomial import PolynomialMap
 from fesurrogate.train.rows import Rows
 
+Kind = TypeVar("Kind", bound=Network)
 ROWS_FOR_LEAST_SQUARES = 2000
 EQUATIONS_PER_UNKNOWN = 4
 SMALLEST = 1e-12
@@ -31,6 +38,28 @@ def set_start(network: EnergyNetwork, rows: Rows) -> None:
         left = set_closed_form(network, rows)
         whole = float((rows.stress**2).mean()) ** 0.5
         network.energy_scale.fill_(max(left, 1e-9) * whole * float(size.mean()))
+
+
+def taken_over(start: Network, dataset: Dataset, kind: type[Kind]) -> Kind:
+    """Return a copy of the network from which training on a dataset starts.
+
+    Raises:
+        InputError: It is of another kind, kinematics or parameters.
+    """
+    if not isinstance(start, kind):
+        raise InputError(
+            f"transfer: the model is a {type(start).__name__}; expected a {kind.__name__}: give "
+            "the model of which it is one in [train]"
+        )
+    for name, theirs, ours in (
+        ("kinematics", start.kinematics, dataset.kinematics),
+        ("parameters", start.parameter_names, dataset.parameter_names),
+    ):
+        if theirs != ours:
+            raise InputError(
+                f"transfer: the model has {name} {theirs}, the dataset {ours}; expected the same"
+            )
+    return copy.deepcopy(start)
 
 
 def root_mean_square(
