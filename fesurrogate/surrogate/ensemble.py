@@ -76,10 +76,11 @@ class Ensemble(Network):
             for member, own, size in zip(self.members, states, sizes, strict=True)
         ]  # fmt: skip
         stresses = torch.stack([answer.stress for answer in answers])  # (K, n, m)
-        spread = stresses.var(0).sum(1).sqrt()
+        mean = stresses.mean(0)
+        spread = ((stresses - mean).square().sum((0, 2)) / (len(stresses) - 1)).sqrt()
         after = [answer.state for answer in answers if answer.state is not None]
         return NetworkResponse(
-            stresses.mean(0),
+            mean,
             _mean([answer.tangent for answer in answers]),
             _mean([answer.energy for answer in answers]),
             torch.cat(after, dim=1) if self.num_state else None,

@@ -118,7 +118,7 @@ class GaussianProcess(Network):
         z = components(self.kinematics, columns).to(dtype).T / self.length  # (n, q)
         columns = columns.to(dtype)
         energy, first, second = self._mean(z, second=tangent)
-        energy0, first0, _ = self._mean(torch.zeros_like(z[:1]), second=False)
+        energy0, first0, _ = self._mean(z.new_zeros(1, z.shape[1]), second=False)
         gradient = ((first - first0) / self.length).T.contiguous()
         moduli = None
         if second is not None:
@@ -160,8 +160,9 @@ class GaussianProcess(Network):
         """Return the standard deviation of the norm of the stress."""
         n, q = z.shape
         covariance = stress_covariance(z, self.samples, self.length, self.amplitude)
-        reduced = covariance.reshape(n * q, -1) @ self.factor.T
-        reduced = reduced.reshape(n, q, -1)
+        size = len(self.factor)
+        reduced = covariance.reshape(n * q, size) @ self.factor.T
+        reduced = reduced.reshape(n, q, size)
         prior = torch.diag(self.amplitude**2 / self.length**2)
         left = prior - reduced @ reduced.mT  # (n, q, q)
         units = torch.eye(q, dtype=z.dtype, device=z.device)
