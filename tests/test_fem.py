@@ -242,6 +242,36 @@ def test_a_step_that_cannot_be_cut_further_ends_with_the_accepted_state() -> Non
     np.testing.assert_array_equal(problem.fields[0].state, state)
 
 
+@pytest.mark.mpi
+@pytest.mark.parametrize("make", [lambda: NeoHookean(2, shear_modulus=MU, lame=LAM), composite])
+def test_a_load_that_is_held_or_taken_off_and_held_converges(
+    make: Callable[[], Material],
+) -> None:
+    problem, apply_load, right = stretched(make(), MPI.COMM_WORLD, n=2, degree=1)
+    path = np.array([0.2, 0.4, 0.4, 0.4, 0.0, 0.0])
+    forces = []
+    accepted = run_increments(
+        problem,
+        lambda time: apply_load(float(np.interp(time, range(7), [0.0, *path]))),
+        range(1, 7),
+        max_cuts=0,
+        on_accept=lambda _: forces.append(problem.reaction(right)),
+    )
+    assert [i.time for i in accepted] == [1, 2, 3, 4, 5, 6]
+    loaded = np.linalg.norm(forces[1])
+    np.testing.assert_allclose(forces[3], forces[1], atol=1e-8 * loaded)
+    assert np.linalg.norm(forces[5]) < 1e-8 * loaded
+
+
+def test_the_tolerance_of_a_held_load_is_the_users_where_it_is_set() -> None:
+    law = NeoHookean(2, shear_modulus=MU, lame=LAM)
+    problem, apply_load, _ = stretched(law, MPI.COMM_SELF, n=2, options={"snes_atol": 1e-30})
+    apply_load(0.5)
+    assert problem.solve().converged
+    problem.accept()
+    assert not problem.solve().converged  # no arithmetic reaches it
+
+
 def test_a_hopeless_step_does_not_call_the_material_forty_times() -> None:
     material = Brittle()
     backtracking = {"snes_linesearch_type": "bt"}
