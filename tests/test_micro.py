@@ -158,6 +158,23 @@ def test_a_bad_hint_costs_time_but_changes_nothing(kind: str) -> None:
     np.testing.assert_allclose(warm.tangent, clean.tangent, atol=1e-7)
 
 
+@pytest.mark.parametrize("warm", [False, True])
+def test_finite_strain_however_close_to_rest_is_solved(warm: bool) -> None:
+    """Rounding of F is that of 1: no tolerance may ask for more, and the stress is linear."""
+    rve = laminate_rve(2)
+    hint = rve.evaluate(strains(rve.kinematics, 4)).hint if warm else None
+    directions = strains(rve.kinematics, 4) - rve.kinematics.rest
+    tangent = rve.evaluate(rve.kinematics.rest[None]).tangent[0]
+    for size in (1e-5, 1e-7, 1e-9, 1e-12, 0.0):
+        strain = rve.kinematics.rest + size * directions
+        answer = rve.evaluate(strain, hint=hint)
+        assert answer.ok.all(), size
+        expected = (strain - rve.kinematics.rest) @ tangent.T
+        # second order of the law, and rounding of F times the stiffest modulus, some 40
+        atol = 100 * size**2 + 40 * 10 * np.finfo(float).eps
+        np.testing.assert_allclose(answer.stress, expected, rtol=0, atol=atol)
+
+
 def test_points_that_cannot_be_solved_are_flagged_and_harm_no_other() -> None:
     rve = laminate_rve(2)
     F = strains(rve.kinematics, 3)

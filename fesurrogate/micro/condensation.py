@@ -185,10 +185,11 @@ class CellProblem:
         """Return the residual norm at which equilibrium at a strain is reached.
 
         It is ``rtol`` of the residual without fluctuation, whatever the initial guess, so that a
-        warm start saves work and cannot change the answer; and never below what rounding allows.
+        warm start saves work and cannot change the answer; and never below what rounding allows,
+        which at finite strain is that of F, however close to rest.
         """
         self.assemble(strain, np.zeros(self.num_unknowns))
-        forces = self._force_scale * (float(np.linalg.norm(strain - self.kinematics.rest)) + 1e-3)
+        forces = self._force_scale * (float(np.linalg.norm(strain)) + 1e-3)
         residual = float(np.linalg.norm(self._restriction @ self.force))
         return max(self.rtol * residual, ROUNDING * forces)
 
