@@ -230,7 +230,8 @@ def _made(
     if radius >= touching:
         raise InputError(
             f"resolution {resolution} is too coarse for volume_fraction {volume_fraction:g}: "
-            "inclusions that keep it as meshed would touch; take a larger resolution, or degree 2"
+            "inclusions that keep it as meshed would touch; take a larger resolution, or curved "
+            "elements (degree 2, in a TOML geometry_degree = 2)"
         )
     phases = {"matrix": np.flatnonzero(~mesh.inside)}
     if not hollow:
