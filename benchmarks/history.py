@@ -3,6 +3,8 @@
 The first run solves the cell along 500 paths of 60 increments (some 15 minutes).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -16,20 +18,23 @@ from benchmarks.elastoplastic import (
     walks,
 )
 from benchmarks.measure import medians, report
-from fesurrogate.config import TrainSettings
+from fesurrogate.config_train import (
+    PhysicalSettings,
+    PointPhaseSettings,
+    RecurrentSettings,
+    TrainSettings,
+)
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate import NetworkMaterial
 from fesurrogate.surrogate.network import Network
-from fesurrogate.surrogate.physical import PointPhase
-from fesurrogate.surrogate.plasticity import PlasticConstants
-from fesurrogate.train.history import fit_physical, fit_recurrent
+from fesurrogate.train import fit
 from fesurrogate.train.result import FitResult
 from fesurrogate.train.sequence import follow, mean_path_error
 
-PHASES = (
-    PointPhase(PlasticConstants(**MATRIX), 16, 0.6),
-    PointPhase(PlasticConstants(**FIBRE), 1, 0.4),
-)
+PHASES = {
+    "matrix": PointPhaseSettings(**MATRIX, points=16, fraction=0.6),
+    "fibre": PointPhaseSettings(**FIBRE, points=1, fraction=0.4),
+}
 FEW = 50
 """Paths for the physical network; the others take all 300."""
 
@@ -39,12 +44,15 @@ SPLIT = 8
 
 def fitted(training: Dataset) -> dict[str, tuple[FitResult, int]]:
     """Return each model and the number of paths it had, those it held out included."""
-    epochs = TrainSettings(iterations=100)
-    few = training.take(slice(0, FEW))
+    physical = TrainSettings(
+        model="physical", physical=PhysicalSettings(phases=PHASES), iterations=250
+    )
+    minimal = TrainSettings(model="recurrent", iterations=150)
+    gated = replace(minimal, recurrent=RecurrentSettings(width=64, cell="gated"))
     return {
-        "physical": (fit_physical(few, TrainSettings(iterations=250), phases=PHASES), FEW),
-        "minimal": (fit_recurrent(training, epochs, hidden=48), len(training)),
-        "gru": (fit_recurrent(training, epochs, hidden=64, cell="gated"), len(training)),
+        "physical": (fit(training.take(slice(0, FEW)), physical), FEW),
+        "minimal": (fit(training, minimal), len(training)),
+        "gru": (fit(training, gated), len(training)),
     }
 
 

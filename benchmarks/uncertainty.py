@@ -10,7 +10,6 @@ from fesurrogate.surrogate.ensemble import Ensemble
 from fesurrogate.surrogate.gaussian_process import GaussianProcess
 from fesurrogate.train import errors_on, fit
 from fesurrogate.train.calibration import calibrate, coverage, errors_and_deviations
-from fesurrogate.train.ensemble import fit_ensemble
 from fesurrogate.train.gaussian_process import fit_gaussian_process
 from fesurrogate.train.result import FitResult
 
@@ -32,8 +31,8 @@ def main() -> None:
         f"gaussian_process_{samples}": fit_gaussian_process(rows, TrainSettings())
         for samples, rows in data.items()
     }
-    settings = TrainSettings(iterations=200, validation=0.3)
-    results[f"ensemble_{MEMBERS}_of_128"] = fit_ensemble(data[128], settings, fit, members=MEMBERS)
+    settings = TrainSettings(ensemble=MEMBERS, iterations=200, validation=0.3)
+    results[f"ensemble_{MEMBERS}_of_128"] = fit(data[128], settings)
     for name, result in results.items():
         _report(name, result, calibration, unseen)
 

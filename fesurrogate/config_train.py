@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from fesurrogate.config_file import check
 
 SEEDS = "a whole number from 0 to 2**63 - 1"
-Model = Literal["energy", "stress"]
+Model = Literal["energy", "stress", "gaussian_process", "recurrent", "physical"]
 """The models that ``[train] model`` names; ``fesurrogate.train.fit`` has a function for each."""
 
 
@@ -41,6 +41,38 @@ class StressSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecurrentSettings:
+    """``[train.recurrent]``: of the recurrent network."""
+
+    width: int = 48  # of the hidden state
+    cell: Literal["minimal", "gated"] = "minimal"
+
+    def __post_init__(self) -> None:
+        check("width", self.width, self.width >= 1, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointPhaseSettings:
+    """``[train.physical.phases.NAME]``: the law of a phase, and the points that stand for it."""
+
+    young: float
+    poisson: float
+    yield_stress: float | None = None  # none: elastic
+    hardening: float = 0.0
+    saturation: float = 0.0
+    rate: float = 0.0
+    points: int = 16
+    fraction: float = 0.5  # of the volume; where training starts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysicalSettings:
+    """``[train.physical]``: of the network of material points."""
+
+    phases: dict[str, PointPhaseSettings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferSettings:
     """``[train.transfer]``: the model of another cell from which training starts."""
 
@@ -55,11 +87,13 @@ class TrainSettings:
     model: Model = "energy"
     energy: EnergySettings = EnergySettings()
     stress: StressSettings = StressSettings()
+    recurrent: RecurrentSettings = RecurrentSettings()
+    physical: PhysicalSettings = PhysicalSettings()
     transfer: TransferSettings | None = None
     ensemble: int = 1  # members, which differ in the seed of their weights
     hidden: tuple[int, ...] = (32, 32)
     validation: float = 0.2  # fraction of the samples held out
-    iterations: int = 400  # L-BFGS iterations
+    iterations: int = 400  # L-BFGS iterations; epochs of the recurrent network
     tangent_weight: float = 1.0  # weight of the tangent's loss beside the stress's
     energy_weight: float = 0.0  # the same of the energy's, where the data hold energies
     device: str = "auto"  # of torch: "auto" takes a GPU if there is one
@@ -68,7 +102,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         widths = bool(self.hidden) and min(self.hidden) >= 1
-        check("ensemble", self.ensemble, self.ensemble == 1, "1: ensembles are not there yet")
+        check("ensemble", self.ensemble, 1 <= self.ensemble <= 64, "1 to 64 members")
+        phases = bool(self.physical.phases) == (self.model == "physical")
+        check("physical", list(self.physical.phases), phases, "phases with model 'physical' alone")
         check("hidden", list(self.hidden), widths, "at least one width, each at least 1")
         check("validation", self.validation, 0 < self.validation < 1, "a fraction in (0, 1)")
         check("iterations", self.iterations, self.iterations >= 1, "at least 1")

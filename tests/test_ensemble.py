@@ -27,7 +27,6 @@ from fesurrogate.surrogate.ensemble import Ensemble  # noqa: E402
 from fesurrogate.surrogate.recurrent import RecurrentNetwork  # noqa: E402
 from fesurrogate.train import errors_on, fit  # noqa: E402
 from fesurrogate.train.calibration import calibrate, coverage  # noqa: E402
-from fesurrogate.train.ensemble import fit_ensemble  # noqa: E402
 from fesurrogate.train.sequence import follow  # noqa: E402
 
 FINITE = Kinematics(2, "finite")
@@ -73,10 +72,8 @@ def test_contracts() -> None:
 
 
 def test_intervals_cover_what_they_say_on_1500_unseen_points() -> None:
-    settings = TrainSettings(hidden=(8,), iterations=60, validation=0.2)
-    data = sampled(200)
-    fitted = fit_ensemble(data, settings, fit, members=3)
-    network = fitted.network
+    settings = TrainSettings(ensemble=3, hidden=(8,), iterations=60)
+    network = fit(sampled(200), settings).network
     assert isinstance(network, Ensemble)
     unseen = sampled(1500, seed=99)
     # the mean is no worse than a member

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from contract import check_contract
 
-from fesurrogate.config import TrainSettings
+from fesurrogate.config_train import PhysicalSettings, PointPhaseSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from fesurrogate.surrogate import NetworkMaterial, load_model, save_model  # noqa: E402
 from fesurrogate.surrogate.physical import PhysicalNetwork, PointPhase  # noqa: E402
 from fesurrogate.surrogate.plasticity import PlasticConstants, radial_return  # noqa: E402
-from fesurrogate.train.history import fit_physical  # noqa: E402
+from fesurrogate.train import fit  # noqa: E402
 from fesurrogate.train.sequence import follow, mean_path_error  # noqa: E402
 
 METALS = {
@@ -184,9 +184,16 @@ def test_learns_a_mixture_of_its_own_kind_from_8_paths() -> None:
     with torch.no_grad():
         stress = follow(truth, torch.from_numpy(strains)).numpy()
     data = Dataset(Kinematics(2), strains, stress, None, np.ones((40, 8), dtype=bool))
-    settings = TrainSettings(validation=0.2, iterations=30)
+    table = PhysicalSettings(
+        phases={
+            "metal": PointPhaseSettings(**BASE, **METALS["voce"], points=4, fraction=0.6),
+            "fibre": PointPhaseSettings(young=400.0, poisson=0.2, points=2, fraction=0.4),
+        }
+    )
+    settings = TrainSettings(model="physical", physical=table, iterations=30)
     start = mean_path_error(make_network(points=4), data)
-    result = fit_physical(data.take(slice(0, 10)), settings, phases=make_network(points=4).phases)
+    result = fit(data.take(slice(0, 10)), settings)
+    assert result.network.phases == make_network(points=4).phases
     unseen = mean_path_error(result.network, data.take(slice(10, 40)))
     assert start > 0.3 and unseen < 0.02
     assert min(result.history["stress"]) < 0.02

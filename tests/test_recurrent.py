@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from contract import check_contract
 
-from fesurrogate.config import TrainSettings
+from fesurrogate.config_train import RecurrentSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
@@ -18,7 +18,8 @@ torch = pytest.importorskip("torch")
 
 from fesurrogate.surrogate import NetworkMaterial, load_model, save_model  # noqa: E402
 from fesurrogate.surrogate.recurrent import RecurrentNetwork  # noqa: E402
-from fesurrogate.train.history import fit_recurrent, set_scales  # noqa: E402
+from fesurrogate.train import fit  # noqa: E402
+from fesurrogate.train.history import set_scales  # noqa: E402
 from fesurrogate.train.sequence import (  # noqa: E402
     follow,
     mean_path_error,
@@ -125,12 +126,12 @@ def test_split_increments_converge_with_order_one_whatever_the_weights(seed: int
 
 def test_learns_plasticity_better_than_the_gated_cell() -> None:
     data, unseen = sampled(60), sampled(60, seed=99)
-    settings = TrainSettings(iterations=30, validation=0.2)
     elastic = unseen.strain @ make_network("minimal").stiffness.numpy()
     assert np.linalg.norm(elastic - unseen.stress) / np.linalg.norm(unseen.stress) > 0.5
     error = {}
     for cell in CELLS:
-        result = fit_recurrent(data, settings, hidden=24, cell=cell)
+        shape = RecurrentSettings(width=24, cell=cell)
+        result = fit(data, TrainSettings(model="recurrent", recurrent=shape, iterations=20))
         error[cell] = mean_path_error(result.network, unseen)
         assert result.errors.points == 6 * 8
         best = min(result.history["stress"])

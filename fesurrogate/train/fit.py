@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import Protocol
 
 from fesurrogate.config_train import Model, TrainSettings
@@ -9,9 +11,14 @@ from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate.model_file import load_model
 from fesurrogate.surrogate.network import Network
 from fesurrogate.train.energy import fit_energy
+from fesurrogate.train.ensemble import fit_ensemble
+from fesurrogate.train.gaussian_process import fit_gaussian_process
+from fesurrogate.train.history import fit_physical, fit_recurrent
 from fesurrogate.train.result import FitResult
 from fesurrogate.train.stress import fit_stress
 from fesurrogate.train.trust import trusted
+
+logger = logging.getLogger(__name__)
 
 
 class Fitter(Protocol):
@@ -29,7 +36,13 @@ class Fitter(Protocol):
         ...
 
 
-FITTERS: dict[Model, Fitter] = {"energy": fit_energy, "stress": fit_stress}
+FITTERS: dict[Model, Fitter] = {
+    "energy": fit_energy,
+    "stress": fit_stress,
+    "gaussian_process": fit_gaussian_process,
+    "recurrent": fit_recurrent,
+    "physical": fit_physical,
+}
 
 
 def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) -> FitResult:
@@ -44,5 +57,10 @@ def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) ->
         InputError: Data that cannot be learned from, or a model that training cannot start from.
     """
     start = None if settings.transfer is None else load_model(settings.transfer.model)[0]
+    if dataset.failed:
+        logger.warning("%d of %d points failed; left out", dataset.failed, dataset.ok.size)
     dataset = trusted(dataset, settings.suspicious)
-    return FITTERS[settings.model](dataset, settings, start=start, progress=progress)
+    fitter = partial(FITTERS[settings.model], start=start, progress=progress)
+    if settings.ensemble > 1:
+        return fit_ensemble(dataset, settings, fitter, members=settings.ensemble)
+    return fitter(dataset, settings)

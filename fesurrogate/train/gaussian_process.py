@@ -17,7 +17,7 @@ from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.objective import component_count, components, push_forward
 from fesurrogate.train.calibration import FEWEST, conformal_factor
 from fesurrogate.train.errors import errors_on
-from fesurrogate.train.result import FitResult, parts_of
+from fesurrogate.train.result import FitResult
 from fesurrogate.train.rows import Rows, solved_rows
 from fesurrogate.train.start import set_start
 
@@ -53,7 +53,8 @@ def fit_gaussian_process(
 
     Args:
         dataset: Without history or parameters; failed points are left out.
-        settings: ``validation`` and ``seed`` alone matter.
+        settings: ``validation`` and ``seed`` matter; half of what is held out judges the process,
+            the other half is conditioned on, too.
         start: None; there are no weights to start from.
         progress: Has no effect: the fit takes seconds.
 
@@ -69,8 +70,9 @@ def fit_gaussian_process(
     if start is not None:
         raise InputError("a Gaussian process has no weights to start from; leave out transfer")
     begin = time.perf_counter()
-    parts = parts_of(dataset, settings.validation, seed=settings.seed)
-    rows = solved_rows(parts.training)
+    # nothing is chosen on held-out points, so that half of them suffice
+    training, judging = dataset.split(0.5 * settings.validation, seed=settings.seed)
+    rows = solved_rows(training)
     if len(rows.strain) < FEWEST:
         raise InputError(f"{len(rows.strain)} samples; expected at least {FEWEST}")
     network, losses = condition(GaussianProcess(dataset.kinematics, len(rows.strain) + 1), rows)
@@ -81,7 +83,7 @@ def fit_gaussian_process(
         "tangent": [],
     }
     seconds = time.perf_counter() - begin
-    return FitResult(network, errors_on(network, parts.judging), history, dataset.failed, seconds)
+    return FitResult(network, errors_on(network, judging), history, dataset.failed, seconds)
 
 
 def condition(network: GaussianProcess, rows: Rows) -> tuple[GaussianProcess, list[float]]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict
 
 import torch
 
-from fesurrogate.config_train import TrainSettings
+from fesurrogate.config_train import PointPhaseSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.physical import PhysicalNetwork, PointPhase
-from fesurrogate.surrogate.recurrent import Cell, RecurrentNetwork
+from fesurrogate.surrogate.plasticity import PlasticConstants
+from fesurrogate.surrogate.recurrent import RecurrentNetwork
 from fesurrogate.train.result import FitResult, parts_of
 from fesurrogate.train.sequence import Paths, adam, fit_paths, lbfgs, solved_paths
+from fesurrogate.train.sobolev import free_weights
+from fesurrogate.train.start import taken_over
 
 ITERATIONS_PER_CHECK = 10
 
@@ -20,50 +24,71 @@ def fit_physical(
     dataset: Dataset,
     settings: TrainSettings,
     *,
-    phases: Sequence[PointPhase],
+    start: Network | None = None,
     progress: bool = False,
 ) -> FitResult:
     """Fit a network of material points by L-BFGS, best on held-out paths.
 
     Args:
         dataset: Paths; failed increments are left out.
-        settings: ``validation``, ``iterations`` and ``seed`` matter.
-        phases: The laws of the phases and how many points each has.
+        settings: ``physical``, ``validation``, ``iterations`` and ``seed`` matter.
+        start: The network of another cell, whose phases are kept.
         progress: Whether a bar shows the error on held-out paths.
 
     Raises:
-        InputError: Data that cannot be learned from.
+        InputError: Data that cannot be learned from, or a start of another kind.
     """
     parts = parts_of(dataset, settings.validation, seed=settings.seed)
-    network = PhysicalNetwork(dataset.kinematics, phases, seed=settings.seed)
+    if start is None:
+        phases = [point_phase(phase) for phase in settings.physical.phases.values()]
+        network = PhysicalNetwork(dataset.kinematics, phases, seed=settings.seed)
+    else:
+        network = taken_over(start, dataset, PhysicalNetwork)
+    free_weights(network, settings.transfer.freeze if settings.transfer else ())
     rounds = lbfgs(network, parts.training, iterations=ITERATIONS_PER_CHECK)
     checks = -(-settings.iterations // ITERATIONS_PER_CHECK)
     return fit_paths(network, parts, rounds, checks=checks, progress=progress)
+
+
+def point_phase(phase: PointPhaseSettings) -> PointPhase:
+    """Return what a table says.
+
+    Raises:
+        InputError: A constant is out of range.
+    """
+    facts = asdict(phase)
+    points, fraction = facts.pop("points"), facts.pop("fraction")
+    return PointPhase(PlasticConstants(**facts), points, fraction)
 
 
 def fit_recurrent(
     dataset: Dataset,
     settings: TrainSettings,
     *,
-    hidden: int = 48,
-    cell: Cell = "minimal",
+    start: Network | None = None,
     progress: bool = False,
 ) -> FitResult:
     """Fit a recurrent network by Adam, best on held-out paths.
 
     Args:
         dataset: Paths; failed increments are left out.
-        settings: ``validation``, ``iterations`` (epochs) and ``seed`` matter.
-        hidden: Width of the hidden state.
-        cell: See :class:`RecurrentNetwork`.
+        settings: ``recurrent``, ``validation``, ``iterations`` (epochs) and ``seed`` matter.
+        start: The network of another cell; its sizes and scales are kept.
         progress: Whether a bar shows the error on held-out paths.
 
     Raises:
-        InputError: Data that cannot be learned from.
+        InputError: Data that cannot be learned from, or a start of another kind.
     """
     parts = parts_of(dataset, settings.validation, seed=settings.seed)
-    network = RecurrentNetwork(dataset.kinematics, hidden, cell=cell, seed=settings.seed)
-    set_scales(network, solved_paths(parts.training))
+    if start is None:
+        shape = settings.recurrent
+        network = RecurrentNetwork(
+            dataset.kinematics, shape.width, cell=shape.cell, seed=settings.seed
+        )
+        set_scales(network, solved_paths(parts.training))
+    else:
+        network = taken_over(start, dataset, RecurrentNetwork)
+    free_weights(network, settings.transfer.freeze if settings.transfer else ())
     rounds = adam(network, parts.training, epochs=settings.iterations, seed=settings.seed)
     return fit_paths(network, parts, rounds, checks=settings.iterations, progress=progress)
 

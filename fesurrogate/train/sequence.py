@@ -150,8 +150,9 @@ def lbfgs(network: Network, dataset: Dataset, *, iterations: int = 10) -> Iterat
     For networks of a few hundred weights.
     """
     paths = solved_paths(dataset)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.LBFGS(
-        network.parameters(), max_iter=iterations, history_size=50,
+        weights, max_iter=iterations, history_size=50,
         tolerance_grad=1e-14, tolerance_change=1e-16, line_search_fn="strong_wolfe",
     )  # fmt: skip
 
@@ -170,7 +171,7 @@ def adam(
     dataset: Dataset,
     *,
     epochs: int,
-    batch: int = 32,
+    batch: int = 16,
     rate: float = 5e-3,
     seed: int = 0,
 ) -> Iterator[float]:
@@ -187,7 +188,8 @@ def adam(
         seed: Of the order of the paths.
     """
     paths, order = solved_paths(dataset), np.random.default_rng(seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(weights, lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs, 0.01 * rate)
     while True:
         rows = order.permutation(len(paths.strain))
@@ -198,7 +200,7 @@ def adam(
             optimizer.zero_grad()
             loss = relative_squares(follow(network, part.strain), part).mean()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             total += float(loss.detach()) * len(chosen)
         schedule.step()
