@@ -122,6 +122,10 @@ def test_a_graded_bar_from_a_toml(tmp_path) -> None:
     [
         ('[material.parameters]\n"fibre.yuong" = 1.0\n', "expected each once, out of"),
         ('[material.parameters]\n"fibre.young" = "1 + q"\n', "material.parameters.fibre.young: "),
+        (
+            '[material.parameters]\n"fibre.young" = "log(x[0] - 0.5)"\n',
+            "material: parameters.fibre.young is not finite at 36 of 72 points",
+        ),
         ("rotated = true\n", "none given; kind 'rve' needs angle"),
     ],
 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ufl
 from dolfinx import fem, mesh
+from mpi4py import MPI
 
 from fesurrogate.build.context import naming
 from fesurrogate.build.expression import formula
 from fesurrogate.build.materials import load_material
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config_material import MaterialSettings
+from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.strain import strain_of
 from fesurrogate.material import Material
@@ -48,7 +51,10 @@ def load_field(
     with naming("material"):
         parameters = parameters_of(material, settings.material, domain)
     strain = strain_of(u, material.kinematics)
-    return MaterialField(material, strain, degree=degree, parameters=parameters)
+    field = MaterialField(material, strain, degree=degree, parameters=parameters)
+    with naming("material"):
+        check_parameters(field)
+    return field
 
 
 def parameters_of(material: Material, table: MaterialSettings, domain: mesh.Mesh) -> Any | None:
@@ -64,3 +70,21 @@ def parameters_of(material: Material, table: MaterialSettings, domain: mesh.Mesh
         with naming(f"parameters.{name}"):
             values.append(formula((table.parameters or {})[name], domain))
     return ufl.as_vector(values)
+
+
+def check_parameters(field: MaterialField) -> None:
+    """Refuse parameters that are not finite at a point of a field. Collective.
+
+    Raises:
+        InputError: On all ranks, with the name of the first such parameter.
+    """
+    names, comm = field.material.parameter_names, field.mesh.comm
+    wrong = (~np.isfinite(field.current_parameters())).sum(axis=0)  # (p,)
+    wrong = comm.allreduce(wrong, op=MPI.SUM)
+    points = comm.allreduce(field.num_points, op=MPI.SUM)
+    for name, number in zip(names, wrong, strict=True):
+        if number:
+            raise InputError(
+                f"parameters.{name} is not finite at {number} of {points} points; expected a "
+                "formula that is a number at every point of the body"
+            )

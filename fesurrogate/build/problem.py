@@ -14,7 +14,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fesurrogate.build.context import naming
-from fesurrogate.build.field import parameters_of
+from fesurrogate.build.field import check_parameters, parameters_of
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.probes import Probe, locate
 from fesurrogate.combine import Balanced
@@ -134,6 +134,8 @@ def build_problem(
         fields[name] = MaterialField(
             material, strain, degree=degree, cells=cells, parameters=parameters
         )
+        with naming(where):
+            check_parameters(fields[name])
     problem = MacroProblem(
         u, list(fields.values()), bcs=bcs, external=external, options=settings.solver.macro
     )
