@@ -67,7 +67,9 @@ rootfs_enter() {
       die "run this from a folder of your own, not from $PWD" ;;
     *) places+=(--bind "$PWD" "$PWD") ;;
   esac
+  # a process has the same number in each of these: what mpirun names by it must not be shared
   exec env -i HOME=/home/fesurrogate USER="$(id -un)" LANG=C.UTF-8 "${variables[@]}" \
+    PRTE_MCA_prte_tmpdir_base=/run OMPI_MCA_btl_sm_backing_directory=/run \
     FESURROGATE_PYTHON=$venv/bin/python3 PYTHONPATH="$root" \
     PATH="$root/env/bin:$venv/bin:/usr/local/bin:/usr/bin:/bin" \
     "$(command -v bwrap)" --tmpfs / --ro-bind "$rootfs/usr" /usr --ro-bind "$rootfs/etc" /etc \
