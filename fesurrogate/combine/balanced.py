@@ -108,7 +108,8 @@ def shares(
     the ranks that lack most. The same on every rank.
     """
     mean = sum(float(cost.sum()) for cost in costs) / len(costs)
-    answer, spare, lack = [], [], []
+    answer: list[NDArray[np.int64]] = []
+    spare, lack = [], []
     for rank, cost in enumerate(costs):
         total = np.cumsum(cost)
         kept = int(np.searchsorted(total, mean + 0.5 * float(cost.max(initial=0.0)), side="right"))
