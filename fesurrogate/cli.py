@@ -239,7 +239,7 @@ def train(
     comm = context.obj
     _log(comm, verbose)
     settings = _moved(_settings(config, comm), output)
-    from fesurrogate.build.surrogate import ensure_model
+    from fesurrogate.build.model import ensure_model
 
     with _about(config):
         made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)

@@ -8,8 +8,8 @@ from fesurrogate.build.materials import (
     identify_material,
     load_material,
 )
+from fesurrogate.build.model import ensure_model
 from fesurrogate.build.ranks import first_rank_first, together
-from fesurrogate.build.surrogate import ensure_model
 
 __all__ = [
     "IdentifiedMaterial",

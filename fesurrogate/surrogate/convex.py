@@ -57,7 +57,7 @@ class ConvexPerceptron(nn.Module):
             slopes.append(torch.sigmoid(z))
         value = (weights[-1] @ a)[0]
         adjoint = weights[-1].T.expand(-1, x.shape[1])
-        adjoints = []
+        adjoints: list[Tensor] = []
         for weight, slope in zip(reversed(weights[:-1]), reversed(slopes), strict=True):
             adjoints.insert(0, adjoint)
             adjoint = weight.T @ (adjoint * slope)

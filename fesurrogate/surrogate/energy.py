@@ -156,7 +156,7 @@ class EnergyNetwork(Network):
         k, every = len(x), len(x) + len(z)
         wanted = every if sensitivity else k if tangent else None
         value, gradient, hessian = self.perceptron(torch.cat([x, z]), second=wanted)
-        rest = torch.zeros_like(x[:, :1])
+        rest = x.new_zeros(k, 1)
         if len(z):
             rest = torch.cat([torch.zeros_like(x), z])
         value0, gradient0, hessian0 = self.perceptron(rest, second=every if sensitivity else None)

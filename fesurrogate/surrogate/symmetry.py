@@ -116,8 +116,8 @@ def projected(tensor: Tensor2, a: Sequence[float]) -> Polynomial:
 def _cubic(strain: Tensor2) -> list[Polynomial]:
     """Return the invariants under permutations of the axes and changes of their sense."""
     if len(strain) == 2:
-        a, b, shear = strain[0][0], strain[1][1], strain[0][1]
-        return [a + b, a * b, shear * shear]
+        a, b, off = strain[0][0], strain[1][1], strain[0][1]
+        return [a + b, a * b, off * off]
     normal = [strain[i][i] for i in range(3)]
     shear = [strain[1][2], strain[0][2], strain[0][1]]  # normal to each axis
     square = [s * s for s in shear]

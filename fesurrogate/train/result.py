@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate.network import Network
 from fesurrogate.train.errors import Errors
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Parts:
 
 
 def parts_of(dataset: Dataset, validation: float, *, seed: int) -> Parts:
-    """Split a dataset, and say how many of its points had failed.
+    """Split a dataset.
 
     Args:
         dataset: The data.
@@ -53,8 +50,6 @@ def parts_of(dataset: Dataset, validation: float, *, seed: int) -> Parts:
     Raises:
         InputError: One of the parts would be empty.
     """
-    if dataset.failed:
-        logger.warning("%d of %d points failed; left out", dataset.failed, dataset.ok.size)
     training, held_out = dataset.split(validation, seed=seed)
     if len(held_out) == 1:
         return Parts(training, held_out, held_out)

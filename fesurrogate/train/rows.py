@@ -41,6 +41,7 @@ def solved_rows(dataset: Dataset) -> Rows:
     ok = dataset.ok
     if not ok.any():
         raise InputError(f"all {ok.size} points of the dataset failed; there is nothing to learn")
+    assert dataset.parameters is not None
     paths, increments = ok.shape
     arrays = {
         "strain": dataset.strain,

@@ -1,4 +1,8 @@
-"""Sobolev training: stress, tangent and energy together, by L-BFGS; best on held-out paths."""
+"""Sobolev training: stress, tangent and energy together, by L-BFGS; best on held-out paths.
+
+What did not pay, on the cell of Cook's membrane with 64 samples: 300 steps of Adam before, which
+took twice the time and left errors between 0.8 and 1.8 times those without (three seeds).
+"""
 
 from __future__ import annotations
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fesurrogate.build.dataset import fingerprint
 from fesurrogate.build.places import check_files
@@ -15,6 +16,9 @@ from fesurrogate.config import Settings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import InputError
+
+if TYPE_CHECKING:
+    from fesurrogate.train import FitResult
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +90,9 @@ def _train(
     from fesurrogate.train import fit
 
     path = settings.model
-    request = fingerprint(MODEL_FORMAT, dataset.fingerprint, asdict(settings.train))
+    transfer = settings.train.transfer
+    start = None if transfer is None else _content(transfer.model)
+    request = fingerprint(MODEL_FORMAT, dataset.fingerprint, asdict(settings.train), start)
     if not fresh and path.is_file():
         try:
             _, card = load_model(path)
@@ -107,4 +113,29 @@ def _train(
         "seconds": fitted.seconds,
     }
     save_model(path, fitted.network, facts)
+    if settings.output.pictures:
+        _draw(path.with_name("training.png"), settings, dataset, fitted)
     return load_model(path)[1], False
+
+
+def _content(path: Path) -> str:
+    """Return a hash of the model from which training starts."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"train.transfer.model {path} cannot be read ({error.strerror}); give a model file"
+        ) from error
+
+
+def _draw(path: Path, settings: Settings, dataset: Dataset, fitted: FitResult) -> None:
+    """Write the picture of the training, where matplotlib is installed."""
+    try:
+        from fesurrogate.train.pictures import draw_training
+    except ImportError:
+        logger.warning("no %s: matplotlib is not installed", path.name)
+        return
+    from fesurrogate.train.result import parts_of
+
+    train = settings.train
+    draw_training(path, fitted, parts_of(dataset, train.validation, seed=train.seed).judging)
