@@ -12,6 +12,7 @@ import pytest
 from fesurrogate import InputError, Kinematics
 from fesurrogate.errors import MissingPackageError
 from fesurrogate.fem.compat import geometry_dofmap
+from fesurrogate.laws import isotropic_stiffness
 from fesurrogate.micro import (
     Cell,
     RVEMaterial,
@@ -255,3 +256,18 @@ def test_without_gmsh_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> N
 def test_arguments_out_of_range_are_refused(make: Callable[[], Cell], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         make()
+
+
+def test_curved_elements_of_one_material_are_that_material() -> None:
+    """∫ ∇φ dx is integrated exactly: a uniform stress is in equilibrium, and no node moves."""
+    cell = random_spheres(0.2, 1, 0, resolution=5, degree=2)
+    only = linear_elastic(young=3.0, poisson=0.3)
+    phases = {"matrix": only, "inclusion": only}
+    rve = RVEMaterial(cell, phases, Kinematics(3))
+    strain = np.random.default_rng(3).uniform(-0.1, 0.1, (1, 6))
+    answer = rve.evaluate(strain)
+    stiffness = isotropic_stiffness(Kinematics(3), young=3.0, poisson=0.3)
+    np.testing.assert_allclose(answer.stress, strain @ stiffness, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(answer.hint, 0.0, rtol=0, atol=1e-12)
+    with pytest.raises(InputError, match="degree is 1, but the cell's elements are curved"):
+        RVEMaterial(cell, phases, Kinematics(3), degree=1)

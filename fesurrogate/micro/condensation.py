@@ -77,6 +77,13 @@ class CellProblem:
                 f"the cell is {cell.mesh.geometry.dim}D, but the kinematics have gdim "
                 f"{kinematics.gdim}; a plane cell serves both, a solid one only gdim 3"
             )
+        curved = cell.mesh.ufl_domain().ufl_coordinate_element().basix_element.degree
+        if degree < curved:
+            raise InputError(
+                f"degree is {degree}, but the cell's elements are curved, of degree {curved}; a "
+                f"displacement of a lower degree holds no uniform strain: take degree {curved}, or "
+                "straight elements"
+            )
         self.kinematics, self.rtol, self.volume = kinematics, rtol, cell.volume
         self.assembly = CellAssembly(cell, phases, kinematics, degree, parameters=parameters)
         self.force, self.stiffness = self.assembly.force, self.assembly.stiffness  # f, K
