@@ -1,14 +1,16 @@
 """Phases that are code of the user's, and phases in an orientation, from a TOML."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fesurrogate import InputError
+from fesurrogate import InputError, Kinematics
 from fesurrogate.build import load_material
 from fesurrogate.build.materials import identify_material
 from fesurrogate.config import read_config
+from fesurrogate.micro import RVEMaterial, laminate_cell
 
 CELL = """
 [kinematics]
@@ -47,6 +49,9 @@ def foreign(kinematics, constants):
 
 def nothing(kinematics, constants):
     return 3.0
+
+def deaf(kinematics, constants):
+    return Phase(lambda strain, stiffness: stiffness * ufl.inner(strain, strain), constants)
 
 def broken(kinematics, constants):
     return 1 / 0
@@ -88,6 +93,7 @@ def test_an_energy_of_the_users(tmp_path) -> None:
         ("foreign", "returned a Material under"),
         ("nothing", "returned float; expected a Phase"),
         ("broken", "broken raised ZeroDivisionError: division by zero, at .*_springs.py"),
+        ("deaf", "energy takes .strain, stiffness., but .* the constants modulus"),
         ("absent", "there is no function absent"),
     ],
 )
@@ -131,3 +137,16 @@ def test_orientations_that_mean_nothing_are_refused(tmp_path) -> None:
         load_material(toml(tmp_path, isotropic + "orientation = 0.5\nrotated = true\n"))
     with pytest.raises(InputError, match="takes its constants in a table, factory"):
         load_material(toml(tmp_path, 'kind = "springs:spring"\nyoung = 1.0\n'))
+
+
+def test_the_energy_of_the_guide() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "cells.md").read_text()
+    names: dict = {}
+    exec(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0], names)  # the guide is ours
+    phase = names["saint_venant_kirchhoff"](lame=2.0, shear_modulus=1.5)
+    cell, kinematics = laminate_cell(2, {"only": 1.0}, resolution=1), Kinematics(2, "finite")
+    F = np.array([[1.1, 0.2], [-0.05, 0.95]])
+    answer = RVEMaterial(cell, {"only": phase}, kinematics, degree=1).evaluate(F.reshape(1, 4))
+    E = (F.T @ F - np.eye(2)) / 2
+    expected = F @ (2.0 * np.trace(E) * np.eye(2) + 2 * 1.5 * E)
+    np.testing.assert_allclose(answer.stress[0], expected.ravel(), rtol=0, atol=1e-12)

@@ -6,6 +6,7 @@ A constant may also be a parameter of the cell, with a value a point: see
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,9 @@ class Phase:
             a prismatic cell it is (3, 3).
         constants: Values by name; each reaches the energy as a DOLFINx ``Constant``.
         check: Called as ``check(**constants)``; raises InputError where a value is out of range.
+
+    Raises:
+        InputError: A constant is out of range, or the energy does not take them.
     """
 
     energy: Callable[..., Any]
@@ -34,6 +38,15 @@ class Phase:
     check: Callable[..., None] = lambda **constants: None
 
     def __post_init__(self) -> None:
+        form = inspect.signature(self.energy)
+        try:
+            form.bind(None, **self.constants)
+        except TypeError as error:
+            raise InputError(
+                f"Phase: energy takes {form}, but it is called as energy(strain, **constants) with "
+                f"the constants {', '.join(self.constants) or '(none)'} ({error}); give it these "
+                "arguments"
+            ) from error
         self.check(**self.constants)
 
 
