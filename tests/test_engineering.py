@@ -111,6 +111,9 @@ def test_plane_strain_constants_are_those_of_the_solid_held_across() -> None:
     strain = np.linalg.solve(C, [1.0, 0.0, 0.0])
     assert found["E1_plane_strain"] == pytest.approx(1 / strain[0], rel=1e-12)
     assert found["nu12_plane_strain"] == pytest.approx(-strain[1] / strain[0], rel=1e-12)
+    strain = np.linalg.solve(C, [0.0, 1.0, 0.0])
+    assert found["E2_plane_strain"] == pytest.approx(1 / strain[1], rel=1e-12)
+    assert found["nu21_plane_strain"] == pytest.approx(-strain[0] / strain[1], rel=1e-12)
     nu13, E3 = ORTHOTROPIC["nu13"], ORTHOTROPIC["E3"]  # S11 - S13²/S33, Lekhnitskii
     E1 = ORTHOTROPIC["E1"]
     assert found["E1_plane_strain"] == pytest.approx(1 / (1 / E1 - nu13**2 * E3 / E1**2), rel=1e-12)

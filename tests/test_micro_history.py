@@ -8,9 +8,16 @@ from mpi4py import MPI
 
 from fesurrogate import InputError, Kinematics
 from fesurrogate.fem import MacroProblem, MaterialField, run_increments, strain_of
+from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.mesh import rectangle
 from fesurrogate.laws import J2Plasticity, NeoHookean
-from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic, neo_hookean
+from fesurrogate.micro import (
+    RVEMaterial,
+    cell_from_arrays,
+    laminate_cell,
+    linear_elastic,
+    neo_hookean,
+)
 
 SOFT, STIFF = {"shear_modulus": 1.0, "lame": 1.5}, {"shear_modulus": 10.0, "lame": 15.0}
 METAL = {"young": 200.0, "poisson": 0.3, "yield_stress": 1.0, "hardening": 20.0}
@@ -45,7 +52,14 @@ def test_homogeneous_cell_follows_its_phase_through_loading_and_unloading(gdim: 
     kinematics = Kinematics(gdim, "small")
     law = J2Plasticity(gdim, **METAL)
     cell = laminate_cell(gdim, {"metal": 1.0}, resolution=1)
-    rve = RVEMaterial(cell, {"metal": law}, kinematics, degree=1)
+    larger = cell_from_arrays(
+        cell.mesh.topology.cell_name(),
+        3.0 * cell.mesh.geometry.x[:, :gdim],
+        geometry_dofmap(cell.mesh),
+        phases={"metal": cell.phase_cells["metal"]},
+    )
+    assert larger.volume == pytest.approx(3.0**gdim)  # means are means
+    rve = RVEMaterial(larger, {"metal": law}, kinematics, degree=1)
     state, law_state, hint = rve.initial_state(1), law.initial_state(1), None
     for strain in loading_path(kinematics):
         got = rve.evaluate(strain[None], state, hint=hint)
@@ -53,6 +67,9 @@ def test_homogeneous_cell_follows_its_phase_through_loading_and_unloading(gdim: 
         assert got.ok.all()
         np.testing.assert_allclose(got.stress, expected.stress, rtol=0, atol=1e-10)
         np.testing.assert_allclose(got.tangent, expected.tangent, rtol=0, atol=1e-8)
+        for report in ("energy", "dissipation", "plastic_strain"):
+            mean = got.report[report]
+            np.testing.assert_allclose(mean, expected.report[report], rtol=1e-8, atol=1e-14)
         state, hint, law_state = got.state, got.hint, expected.state
     assert law_state[0, -1] > 0.01  # it did flow
 
