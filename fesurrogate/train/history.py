@@ -47,7 +47,10 @@ def fit_physical(
     free_weights(network, settings.transfer.freeze if settings.transfer else ())
     rounds = lbfgs(network, parts.training, iterations=ITERATIONS_PER_CHECK)
     checks = -(-settings.iterations // ITERATIONS_PER_CHECK)
-    return fit_paths(network, parts, rounds, checks=checks, progress=progress)
+    return fit_paths(
+        network, parts, rounds, checks=checks, iterations_per_check=ITERATIONS_PER_CHECK,
+        progress=progress,
+    )  # fmt: skip
 
 
 def point_phase(phase: PointPhaseSettings) -> PointPhase:

@@ -111,6 +111,7 @@ def fit_paths(
     rounds: Iterator[float],
     *,
     checks: int,
+    iterations_per_check: int = 1,
     progress: bool = False,
 ) -> FitResult:
     """Train a network in rounds, and keep the weights that are best on the held-out paths.
@@ -121,19 +122,22 @@ def fit_paths(
         rounds: Does a piece of training each time it is asked for the loss: :func:`lbfgs` or
             :func:`adam`.
         checks: How often.
+        iterations_per_check: What a round counts for.
         progress: Whether a bar shows the error on the held-out paths.
     """
     start = time.perf_counter()
     history: dict[str, list[float]] = {"iteration": [], "loss": [], "stress": [], "tangent": []}
     best, best_error = copy.deepcopy(network.state_dict()), math.inf
-    with progress_bar("train", checks, unit="checks", enabled=progress) as advance:
+    total = checks * iterations_per_check
+    with progress_bar("train", total, unit="iterations", enabled=progress) as advance:
         for check, loss in zip(range(checks), rounds, strict=False):
             error = mean_path_error(network, parts.choosing)
-            for name, value in zip(history, (check + 1, loss, error, 0.0), strict=True):
+            iteration = (check + 1) * iterations_per_check
+            for name, value in zip(history, (iteration, loss, error, 0.0), strict=True):
                 history[name].append(value)
             if error < best_error:
                 best, best_error = copy.deepcopy(network.state_dict()), error
-            advance(1, f"stress error {error:.2%}")
+            advance(iterations_per_check, f"stress error {error:.2%}")
             if not math.isfinite(loss):
                 break
     network.load_state_dict(best)
@@ -145,7 +149,7 @@ def fit_paths(
 
 
 def lbfgs(network: Network, dataset: Dataset, *, iterations: int = 10) -> Iterator[float]:
-    """Give the loss before each so many L-BFGS iterations over all paths at once.
+    """Give the loss after each so many L-BFGS iterations over all paths at once.
 
     For networks of a few hundred weights.
     """
@@ -163,7 +167,9 @@ def lbfgs(network: Network, dataset: Dataset, *, iterations: int = 10) -> Iterat
         return loss
 
     while True:
-        yield float(optimizer.step(closure))
+        optimizer.step(closure)
+        with torch.no_grad():
+            yield float(relative_squares(follow(network, paths.strain), paths).mean())
 
 
 def adam(
