@@ -16,6 +16,7 @@ from fesurrogate.fem.mesh import rectangle
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material, Response
 from fesurrogate.micro import RVEMaterial, laminate_cell, neo_hookean
+from fesurrogate.micro.rve import partial_strain
 
 
 @final
@@ -53,6 +54,15 @@ def cushioned(prefix: str = "micro_") -> RVEMaterial:
     return RVEMaterial(cell, phases, Kinematics(2, "finite"), degree=1, prefix=prefix)
 
 
+def hasty() -> RVEMaterial:
+    """The same cell, whose Newton may take two iterations only."""
+    PETSc.Options()["hasty_snes_max_it"] = 2
+    try:
+        return cushioned("hasty_")
+    finally:
+        PETSc.Options().delValue("hasty_snes_max_it")
+
+
 def pressed(material: Material, times: Sequence[float]) -> tuple[Array, int]:
     """Press and shear a plate between its left and right edge; its reaction, the increments."""
     plate = rectangle(MPI.COMM_WORLD, upper=(2.0, 1.0), cells=(2, 2))
@@ -81,14 +91,23 @@ def test_a_cell_that_fails_cuts_the_step_and_the_answer_is_that_of_small_ones() 
     """
     expected, count = pressed(cushioned(), [0.25, 0.5, 0.75, 1.0])
     assert count == 4
-    PETSc.Options()["hasty_snes_max_it"] = 2
-    try:
-        watched = Watched(cushioned("hasty_"))
-    finally:
-        PETSc.Options().delValue("hasty_snes_max_it")
+    watched = Watched(hasty())
     got, increments = pressed(watched, [1.0])
     assert MPI.COMM_WORLD.allreduce(len(watched.failed)) > 0
     assert increments > 4
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     some = np.array(watched.failed[:2]).reshape(-1, 4)
     assert cushioned().evaluate(some).ok.all()  # with more iterations there is an answer
+
+
+def test_a_strain_is_applied_in_parts_that_are_halved_where_they_fail() -> None:
+    cell = hasty()
+    strain = cell.kinematics.rest + 0.04 * np.array([-1.0, 0.0, 1.0, 0.0])
+    q, _, half = cell.problem.equilibrate(
+        partial_strain(cell.kinematics, strain, 0.5), np.zeros(cell.num_hint)
+    )
+    assert half and not cell.problem.equilibrate(strain, q)[2]  # two halves do not do
+    got, expected = cell.evaluate(strain[None]), cushioned().evaluate(strain[None])
+    assert got.ok.all()
+    np.testing.assert_allclose(got.stress, expected.stress, rtol=1e-8)
+    np.testing.assert_allclose(got.tangent, expected.tangent, rtol=1e-6)
