@@ -19,7 +19,7 @@ ELASTIC = 'kind = "linear_elastic"\nyoung = {}\npoisson = 0.3\n'
 def write_toml(folder: Path, cell: str, phases: str, *, gdim: int = 2, rve: str = "") -> Path:
     """Write a TOML with a cell; ``phases`` such as "matrix=1 pore=void"."""
     text = (
-        f'[kinematics]\ngdim = {gdim}\n[material]\nkind = "rve"\n[material.rve]\ndegree = 1\n{rve}'
+        f'[kinematics]\ngdim = {gdim}\n[material]\nkind = "rve"\n[material.rve]\ndegree = 2\n{rve}'
     )
     text += f"[material.rve.cell]\n{cell}\n" if cell else ""
     for phase in phases.split():
