@@ -142,6 +142,7 @@ def test_work_is_stored_or_dissipated_whatever_the_weights() -> None:
     for parts in (20, 40):
         state, work = material.initial_state(4), np.zeros(4)
         stress, before, lost = np.zeros((4, 3)), corners[:, 0], np.zeros(4)
+        gap = 0.0
         for corner in range(4):
             for part in np.arange(1, parts + 1) / parts:
                 strain = (1 - part) * corners[:, corner] + part * corners[:, corner + 1]
@@ -152,8 +153,9 @@ def test_work_is_stored_or_dissipated_whatever_the_weights() -> None:
                 state, stress, before = answer.state, answer.stress, strain
                 eigenvalues = np.linalg.eigvalsh(answer.tangent)
                 assert (eigenvalues > 0).all()
+            gap = max(gap, np.abs(work - answer.report["energy"] - lost).max())
         assert (work > 0.0).all()
-        errors.append(np.abs(work - answer.report["energy"] - lost).max() / work.max())
+        errors.append(gap / work.max())
     assert errors[1] < 2e-3 and errors[1] < 0.35 * errors[0]
 
 

@@ -139,6 +139,19 @@ def test_learns_plasticity_better_than_the_gated_cell() -> None:
     assert error["minimal"] < 0.25 and error["minimal"] < error["gated"]
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_path_is_followed_as_the_material_follows_it(cell: str) -> None:
+    network, strain = make_network(cell), walks(LAW.kinematics, 4, 5, seed=6)
+    material = NetworkMaterial(network)
+    state, stress = material.initial_state(4), np.empty_like(strain)
+    for t in range(5):
+        answer = material.evaluate(strain[:, t], state)
+        stress[:, t], state = answer.stress, answer.state
+    with torch.no_grad():
+        followed = follow(network, torch.from_numpy(strain)).numpy()
+    np.testing.assert_allclose(followed, stress, rtol=0, atol=1e-12 * np.abs(stress).max())
+
+
 def test_errors_of_paths_are_what_they_say() -> None:
     network, data = make_network("minimal"), sampled(5)
     ok = data.ok.copy()
