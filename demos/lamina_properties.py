@@ -24,7 +24,7 @@ from mpi4py import MPI
 
 from fesurrogate.build import load_material
 from fesurrogate.config import read_config
-from fesurrogate.config_cell import CellSettings
+from fesurrogate.config.cell import CellSettings
 from fesurrogate.fem.cell_pictures import plot_phases
 from fesurrogate.fem.output import write_json
 from fesurrogate.homogenize.bounds import fibre_bounds

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fesurrogate.config import Settings, StepSettings, read_config
-from fesurrogate.config_material import KINDS, MaterialSettings
+from fesurrogate.config.material import KINDS, MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.results import HistoryEntry, Results

@@ -11,7 +11,7 @@ import pytest
 from contract import watchdog
 from test_contract import world
 
-from fesurrogate.config_data import GenerateSettings
+from fesurrogate.config.data import GenerateSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.generate import generate
 from fesurrogate.data.plan import plan_of

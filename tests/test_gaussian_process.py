@@ -35,6 +35,7 @@ from fesurrogate.train.gaussian_process import (  # noqa: E402
     fit_gaussian_process,
 )
 
+DTYPES = ("float64", "float32")
 SETTINGS = TrainSettings(validation=0.2)
 ONE = torch.ones((), dtype=torch.float64)
 
@@ -101,6 +102,12 @@ def test_contract(fitted: GaussianProcess) -> None:
     objective = fitted.kinematics.measure == "finite"
     # large weights of opposite sign add up: about 1e-10 of the stress is rounding
     check_contract(NetworkMaterial(fitted), strain, tolerance=1e-9, objective=objective)
+
+
+def test_float64_is_kept_as_its_weights_cancel(fitted: GaussianProcess) -> None:
+    strain = stretches(fitted.kinematics, 6, 0.15, seed=3)[:, 0]
+    double, single = (NetworkMaterial(fitted, dtype=d).evaluate(strain) for d in DTYPES)
+    np.testing.assert_array_equal(single.stress, double.stress)
 
 
 def test_rest_is_known(fitted: GaussianProcess) -> None:

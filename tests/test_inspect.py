@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fesurrogate.config_data import GenerateSettings
+from fesurrogate.config.data import GenerateSettings
 from fesurrogate.data.coverage import coverage
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.generate import generate

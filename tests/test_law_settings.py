@@ -17,8 +17,8 @@ from mpi4py import MPI
 from fesurrogate.build import laws, load_material
 from fesurrogate.cli import main
 from fesurrogate.config import read_config
-from fesurrogate.config_material import KINDS, MaterialSettings
-from fesurrogate.config_phase import LAWS, PHASES, PhaseSettings
+from fesurrogate.config.material import KINDS, MaterialSettings
+from fesurrogate.config.phase import LAWS, PHASES, PhaseSettings
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics

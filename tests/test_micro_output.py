@@ -12,7 +12,7 @@ from mpi4py import MPI
 
 from fesurrogate import InputError, Kinematics
 from fesurrogate.config import Settings, read_config
-from fesurrogate.config_output import MicroOutputSettings
+from fesurrogate.config.output import MicroOutputSettings
 from fesurrogate.fem import MaterialField, strain_of
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.mesh import rectangle

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from contract import check_contract
 
-from fesurrogate.config_train import EnergySettings, TrainSettings
+from fesurrogate.config.train import EnergySettings, TrainSettings
 from fesurrogate.data.generate import generate
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError

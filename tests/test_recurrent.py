@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from contract import check_contract
 
-from fesurrogate.config_train import RecurrentSettings, TrainSettings
+from fesurrogate.config.train import RecurrentSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics

@@ -15,8 +15,8 @@ import pytest
 
 from fesurrogate.build import ensure_dataset
 from fesurrogate.config import OutputSettings, Settings
-from fesurrogate.config_data import GenerateSettings
-from fesurrogate.config_material import MaterialSettings
+from fesurrogate.config.data import GenerateSettings
+from fesurrogate.config.material import MaterialSettings
 from fesurrogate.data.manifest import read_manifest
 from fesurrogate.data.shard import read_shard
 from fesurrogate.data.store import read_dataset

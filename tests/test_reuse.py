@@ -17,9 +17,9 @@ from fesurrogate.config import (
     SolverSettings,
     TrainSettings,
 )
-from fesurrogate.config_cell import RVESettings
-from fesurrogate.config_material import MaterialSettings
-from fesurrogate.config_phase import NeoHookeanSettings, PhaseSettings
+from fesurrogate.config.cell import RVESettings
+from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.phase import NeoHookeanSettings, PhaseSettings
 from fesurrogate.kinematics import Kinematics
 
 CELL = Path(__file__).parents[1] / "meshes" / "fibre_rve.msh"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fesurrogate.config_data import GenerateSettings
+from fesurrogate.config.data import GenerateSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.envelope import components_of, envelope_of
 from fesurrogate.data.paths import proportional, random_walk

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesurrogate.config_train import TrainSettings, TransferSettings
+from fesurrogate.config.train import TrainSettings, TransferSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.generate import generate
 from fesurrogate.data.sampling import stretches
@@ -51,7 +51,7 @@ def test_what_is_frozen_is_kept_bit_for_bit(tmp_path: Path) -> None:
     save_model(tmp_path / "source", source)
     transfer = TransferSettings(model=tmp_path / "source", freeze=("perceptron.weights.0",))
     settings = replace(SETTINGS, transfer=transfer, iterations=40)
-    network = fit(data(16, exponent=5.0), settings).network
+    network = fit(data(48, exponent=5.0), settings).network
     assert torch.equal(network.perceptron.weights[0], source.perceptron.weights[0])
     assert not torch.equal(network.perceptron.weights[1], source.perceptron.weights[1])
     assert torch.equal(network.scale, source.scale)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fesurrogate.build.context import naming
-from fesurrogate.config_cell import CellSettings, RVESettings
+from fesurrogate.config.cell import CellSettings, RVESettings
 from fesurrogate.kinematics import Kinematics
 
 

@@ -9,8 +9,8 @@ from fesurrogate.build.cell_makers import make_cell_of
 from fesurrogate.build.context import Context, naming, petsc_options
 from fesurrogate.build.factory import check_kinematics, from_factory
 from fesurrogate.build.laws import make_phase
-from fesurrogate.config_cell import RVESettings
-from fesurrogate.config_phase import PhaseSettings
+from fesurrogate.config.cell import RVESettings
+from fesurrogate.config.phase import PhaseSettings
 from fesurrogate.errors import InputError
 from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
 from fesurrogate.laws.rotated import Rotated

@@ -14,7 +14,7 @@ from fesurrogate.build.context import naming
 from fesurrogate.build.expression import formula
 from fesurrogate.build.materials import load_material
 from fesurrogate.config import Settings, read_config
-from fesurrogate.config_material import MaterialSettings
+from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.strain import strain_of

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fesurrogate.build.context import Context
-from fesurrogate.config_material import MaterialSettings
-from fesurrogate.config_phase import PhaseSettings
+from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.phase import PhaseSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.laws import (
@@ -133,4 +133,4 @@ LAWS = {
     "viscoelastic": Law(("small",), _in_space(Viscoelastic)),
     "j2_plasticity": Law(("small",), _in_space(J2Plasticity), varying=True),
 }
-"""By ``kind``; the constants of each are those of ``fesurrogate/config_phase.py``."""
+"""By ``kind``; the constants of each are those of ``fesurrogate/config/phase.py``."""

@@ -15,7 +15,7 @@ from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.build.factory import check_kinematics, from_factory
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank
 from fesurrogate.config import Settings, read_config
-from fesurrogate.config_material import MaterialSettings
+from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES

@@ -19,7 +19,7 @@ from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.probes import Probe, locate
 from fesurrogate.combine import Balanced
 from fesurrogate.config import MacroSettings, Schedule, Settings
-from fesurrogate.config_material import MaterialSettings
+from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rectangle

@@ -8,7 +8,7 @@ from typing import Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fesurrogate.config_data import GenerateSettings
+from fesurrogate.config.data import GenerateSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.envelope import components_of, envelope_of
 from fesurrogate.data.paths import proportional, random_walk

@@ -15,7 +15,7 @@ from fesurrogate.build.cell_makers import make_cell_of
 from fesurrogate.build.cells import fill_cell, phases_of
 from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.config import Settings
-from fesurrogate.config_cell import RVESettings
+from fesurrogate.config.cell import RVESettings
 from fesurrogate.errors import ConvergenceError, InputError
 from fesurrogate.homogenize.engineering import small_strain_stiffness
 from fesurrogate.kinematics import Array, Kinematics

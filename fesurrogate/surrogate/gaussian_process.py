@@ -9,7 +9,7 @@ cov(∂W/∂e_c, ∂W'/∂e'_d) = k (δ_cd - u_c u_d) / (length_c length_d)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
@@ -51,6 +51,8 @@ class GaussianProcess(Network):
     ``standard_deviation`` s, in units of stress, is that of the stress's norm: s² =
     deviation_factor² Σ_i var(stress_i), noise included. Where it is calibrated
     (:func:`fesurrogate.train.calibrate`), |Δstress| ≤ 1.96 s at 95 % of the points.
+
+    It computes in float64 also where float32 is asked for.
 
     Args:
         kinematics: The strain measure.
@@ -174,6 +176,10 @@ class GaussianProcess(Network):
         doubt = torch.einsum("amn,nab,bmn->n", basis, left, basis).clamp_min(0.0)  # of rounding
         noise = (basis * self.noise[:, None, None]).square().sum((0, 1))
         return self.deviation_factor * (doubt + noise).sqrt()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GaussianProcess:
+        """Follow to another device, but stay in float64: weights of opposite sign cancel."""
+        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
 
     def architecture(self) -> dict[str, Any]:
         """Return the number of samples."""

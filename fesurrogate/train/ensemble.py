@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from fesurrogate.config_train import TrainSettings
+from fesurrogate.config.train import TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate.ensemble import Ensemble
 from fesurrogate.train.calibration import calibrate

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import Protocol
 
-from fesurrogate.config_train import Model, TrainSettings
+from fesurrogate.config.train import Model, TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate.model_file import load_model
 from fesurrogate.surrogate.network import Network

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fesurrogate.config_train import TrainSettings
+from fesurrogate.config.train import TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 from fesurrogate.surrogate.gaussian_process import GaussianProcess, stress_covariance

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import torch
 
-from fesurrogate.config_train import PointPhaseSettings, TrainSettings
+from fesurrogate.config.train import PointPhaseSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.physical import PhysicalNetwork, PointPhase

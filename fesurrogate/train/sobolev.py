@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from fesurrogate.config_train import TrainSettings
+from fesurrogate.config.train import TrainSettings
 from fesurrogate.errors import InputError
 from fesurrogate.progress import progress_bar
 from fesurrogate.surrogate.network import Network

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from fesurrogate.config_train import TrainSettings
+from fesurrogate.config.train import TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.stress import StressNetwork

@@ -1,0 +1,63 @@
+"""Settings of data: ``[generate]``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from fesurrogate.config.file import check, nearest
+from fesurrogate.config.material import KINDS
+from fesurrogate.errors import InputError
+
+SEEDS = "a whole number from 0 to 2**63 - 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateSettings:
+    """``[generate]``: which strain paths are sampled, and from which kind of Material."""
+
+    source: str = "rve"
+    samples: int = 256
+    stretch: float | tuple[tuple[float, float], ...] = 0.2  # of U - I, of the strain or gradient
+    sequence: Literal["sobol", "latin_hypercube"] = "sobol"
+    path: Literal["point", "proportional", "random_walk", "recorded"] = "point"
+    increments: int = 1
+    unload: bool = False  # proportional
+    turns: int = 6  # random_walk
+    smooth: bool = False  # random_walk
+    recorded: Path | None = None  # dataset whose strain paths are taken
+    parameters: dict[str, tuple[float, float]] = field(default_factory=dict)
+    dt: float | tuple[float, float] | None = None
+    reports: tuple[str, ...] | None = None
+    units: str = ""
+    seed: int = 0
+    tangents: bool = True
+
+    def __post_init__(self) -> None:
+        module, colon, factory = self.source.partition(":")
+        if self.source not in KINDS and not (module and colon and factory.isidentifier()):
+            raise InputError(
+                f"source is {self.source!r}; expected one of {', '.join(KINDS)}, or module:factory"
+                f"{nearest(self.source, KINDS)}"
+            )
+        check("samples", self.samples, self.samples >= 1, "at least 1")
+        if isinstance(self.stretch, int | float):
+            check("stretch", self.stretch, self.stretch > 0, "a number > 0")
+        check("increments", self.increments, self.increments >= 1, "at least 1")
+        check("turns", self.turns, self.turns >= 1, "at least 1")
+        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
+        if self.path in ("point", "recorded") and self.increments != 1:
+            raise InputError(
+                f"increments is {self.increments}; expected 1 with path = {self.path!r}: give "
+                "path = 'proportional' or 'random_walk'"
+            )
+        if (self.path == "recorded") != (self.recorded is not None):
+            raise InputError("path = 'recorded' and recorded = 'DATASET' need each other")
+        for name, (low, high) in self.parameters.items():
+            held = math.isfinite(low) and math.isfinite(high) and low <= high
+            check(f"parameters.{name}", [low, high], held, "[low, high] with low <= high")
+        if self.dt is not None:
+            low, high = self.dt if isinstance(self.dt, tuple) else (self.dt, self.dt)
+            check("dt", self.dt, 0 < low <= high < math.inf, "a number > 0, or [low, high] of such")

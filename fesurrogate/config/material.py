@@ -1,0 +1,62 @@
+"""Settings of Materials: ``[material]`` and ``[regions.NAME]``, one table for each kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fesurrogate.config.cell import RVESettings
+from fesurrogate.config.file import check_kind
+from fesurrogate.config.phase import (
+    LAWS,
+    J2PlasticitySettings,
+    LinearSettings,
+    NeoHookeanSettings,
+    OgdenSettings,
+    TransverselyIsotropicSettings,
+    ViscoelasticSettings,
+)
+
+KINDS = ("rve", "network", *LAWS, "linearised_rve")
+"""Values of ``kind`` besides the user's own ``module:factory``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """``[material.network]``: a trained model."""
+
+    model: Path | None = None  # what `fesurrogate train` writes if None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialSettings:
+    """``[material]`` or ``[regions.NAME]``: one ``kind``, and a table for each kind there is.
+
+    Tables of kinds that are not chosen are validated and otherwise ignored, so that changing
+    ``kind`` needs no other change.
+    """
+
+    kind: str
+    rve: RVESettings | None = None
+    network: NetworkSettings | None = None
+    neo_hookean: NeoHookeanSettings | None = None
+    ogden: OgdenSettings | None = None
+    linear: LinearSettings | None = None
+    transversely_isotropic: TransverselyIsotropicSettings | None = None
+    viscoelastic: ViscoelasticSettings | None = None
+    j2_plasticity: J2PlasticitySettings | None = None
+    factory: dict[str, Any] | None = None  # handed to the user's factory as it is
+    parameters: dict[str, float | str] | None = None  # a number, or a formula of x
+    rotated: bool = False  # by the parameters that say the orientation
+    balanced: bool = True  # points of an RVE go to the ranks that have time
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind, KINDS)
+
+    @property
+    def table(self) -> str:
+        """Name of the sub-table that the chosen kind reads."""
+        if ":" in self.kind:
+            return "factory"
+        return "rve" if self.kind == "linearised_rve" else self.kind

@@ -1,0 +1,258 @@
+"""Settings as plain, frozen data. Reading a TOML into them validates every key (pydantic).
+
+The dataclasses need only the standard library, so that ``fesurrogate.train`` can use them where
+nothing but NumPy and torch is installed; :func:`read_config` needs pydantic. Every key is
+documented in docs/config.md. A class here is a table there; what is required has no default.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fesurrogate.config.cell import DEGREES, LARGEST_DEGREE
+from fesurrogate.config.data import GenerateSettings
+from fesurrogate.config.file import check, read_table
+from fesurrogate.config.homogenize import HomogenizeSettings
+from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.output import OutputSettings
+from fesurrogate.config.train import TrainSettings
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Kinematics
+
+Schedule = tuple[tuple[float, float], ...]
+"""(time, factor) pairs; linear in between, constant outside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshSettings:
+    """``[mesh]``: a file, or a generator with its arguments."""
+
+    file: Path | None = None
+    generator: Literal["rectangle", "box", "cook_membrane"] | None = None
+    cells: tuple[int, ...] | None = None
+    lower: tuple[float, ...] | None = None
+    upper: tuple[float, ...] | None = None
+    cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.generator is None):
+            raise InputError("give either file or generator")
+        if self.file is not None and self.arguments:
+            raise InputError(f"{', '.join(self.arguments)}: only for a generator, not for a file")
+        if self.generator is not None and self.cells is None:
+            raise InputError(f"generator {self.generator!r} needs cells, such as cells = [10, 10]")
+        extra = [name for name in self.arguments if name != "cells"]
+        if self.generator == "cook_membrane" and extra:
+            raise InputError(f"{', '.join(extra)}: cook_membrane takes cells alone")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What was given for the generator."""
+        names = ("cells", "lower", "upper", "cell")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacroSettings:
+    """``[macro]``: discretisation of the macro scale."""
+
+    degree: int = 2  # of the Lagrange element of the unknown
+    quadrature_degree: int | None = None  # what integrates a linear law exactly if None
+
+    def __post_init__(self) -> None:
+        check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
+        order = self.quadrature_degree
+        holds = order is None or 0 <= order <= 30
+        check("quadrature_degree", order, holds, "a whole number from 0 to 30")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirichletSettings:
+    """``[[dirichlet]]``: prescribed displacement (or scalar) on a boundary."""
+
+    boundary: str
+    value: float | tuple[float, ...] = 0.0
+    component: Literal[0, 1, 2, "x", "y", "z"] | None = None
+    schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TractionSettings:
+    """``[[traction]]``: dead load, force per reference area (2D: length; gradient: flux)."""
+
+    boundary: str
+    value: float | tuple[float, ...]
+    schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodySettings:
+    """``[body]``: dead load per reference volume (2D: area)."""
+
+    force: float | tuple[float, ...]
+    schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings:
+    """``[steps]``: times at which increments end, and how far a failed one may be cut."""
+
+    increments: int | None = None
+    end: float | None = None
+    times: tuple[float, ...] | None = None
+    max_cuts: int = 8
+
+    def __post_init__(self) -> None:
+        if self.times is not None and (self.increments, self.end) != (None, None):
+            raise InputError("give either times, or increments and end")
+        if not (self.increments is None or self.increments >= 1):
+            raise InputError(f"increments is {self.increments}; expected at least 1")
+        times = self.end_times
+        if not times or any(a >= b for a, b in zip((0.0, *times), times, strict=False)):
+            raise InputError(f"times end at {list(times)}; expected increasing numbers > 0")
+        if self.max_cuts < 0:
+            raise InputError(f"max_cuts is {self.max_cuts}; expected 0 or more")
+
+    @property
+    def end_times(self) -> tuple[float, ...]:
+        """The time at the end of each increment."""
+        if self.times is not None:
+            return self.times
+        count, end = self.increments or 1, 1.0 if self.end is None else self.end
+        return tuple(end * (k + 1) / count for k in range(count))
+
+    def factor(self, schedule: Schedule | None, time: float) -> float:
+        """Return the load factor at a time: from the schedule, else a ramp to 1 at the end."""
+        if schedule is None:
+            return time / self.end_times[-1]
+        k = bisect_right([t for t, _ in schedule], time)
+        if k == 0 or k == len(schedule):
+            return schedule[min(k, len(schedule) - 1)][1]
+        (t0, f0), (t1, f1) = schedule[k - 1], schedule[k]
+        return f0 + (f1 - f0) * (time - t0) / (t1 - t0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """``[[probe]]``: a point whose displacement is recorded."""
+
+    name: str
+    point: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReactionSettings:
+    """``[[reaction]]``: a boundary whose total reaction is recorded."""
+
+    boundary: str
+    name: str | None = None  # the boundary's if None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverSettings:
+    """``[solver.macro]`` and ``[solver.micro]``: PETSc options without their prefix."""
+
+    macro: dict[str, str | int | float | bool] = field(default_factory=dict)
+    micro: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A whole TOML; paths are absolute.
+
+    Attributes:
+        source: The TOML itself, where there is one; no key.
+        run_output: ``--output`` of ``run``, in place of the folder of the kind; no key.
+    """
+
+    kinematics: Kinematics
+    title: str = ""
+    material: MaterialSettings | None = None
+    regions: dict[str, MaterialSettings] = field(default_factory=dict)
+    mesh: MeshSettings | None = None
+    macro: MacroSettings = MacroSettings()
+    dirichlet: tuple[DirichletSettings, ...] = ()
+    traction: tuple[TractionSettings, ...] = ()
+    body: BodySettings | None = None
+    steps: StepSettings = StepSettings()
+    probe: tuple[ProbeSettings, ...] = ()
+    reaction: tuple[ReactionSettings, ...] = ()
+    solver: SolverSettings = SolverSettings()
+    output: OutputSettings = OutputSettings()
+    generate: GenerateSettings = GenerateSettings()
+    homogenize: HomogenizeSettings = HomogenizeSettings()
+    train: TrainSettings = TrainSettings()
+    source: Path | None = field(default=None, metadata={"key": False})
+    run_output: Path | None = field(default=None, metadata={"key": False})
+
+    @property
+    def folder(self) -> Path:
+        """The output folder: as the TOML says, else ``output/NAME`` under the current one."""
+        if self.output.folder is not None:
+            return self.output.folder
+        return Path.cwd() / "output" / (self.source.stem if self.source else "run")
+
+    @property
+    def run_folder(self) -> Path:
+        """Where ``run`` writes: its ``--output``, else a folder named by the kind of Material.
+
+        Runs that differ by the one word ``kind`` keep their results side by side.
+        """
+        if self.run_output is not None:
+            return self.run_output
+        kind = "regions" if self.material is None else self.material.kind
+        return self.folder / kind.replace(":", ".")
+
+    @property
+    def dataset(self) -> Path:
+        """Where ``generate`` writes its dataset and ``train`` reads it."""
+        return self.folder / "dataset"
+
+    @property
+    def model(self) -> Path:
+        """Where ``train`` writes its model."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """Where ``kind = "network"`` looks by default; the first that exists is taken.
+
+        The first is that of ``train --output`` with the folder that ``run --output`` names.
+        """
+        if self.run_output is None:
+            return (self.model,)
+        return (self.run_output / self.model.name, self.model)
+
+
+def read_config(path: str | Path) -> Settings:
+    """Read a TOML and validate it; nothing but the TOML itself is opened.
+
+    Relative paths in it are relative to its folder.
+
+    Raises:
+        InputError: The file is missing or no TOML, or keys are unknown, missing or unusable; one
+            message names them all.
+        MissingPackageError: pydantic is not installed.
+    """
+    settings = read_table(Path(path), Settings)
+    return replace(settings, source=Path(path).resolve())
+
+
+def _check_schedule(schedule: Schedule | None) -> None:
+    times = [time for time, _ in schedule or ()]
+    if schedule is not None and (
+        not times or any(a >= b for a, b in zip(times, times[1:], strict=False))
+    ):
+        raise InputError(f"schedule has times {times}; expected [time, factor] with rising times")
