@@ -18,7 +18,7 @@ from benchmarks.elastoplastic import (
     walks,
 )
 from benchmarks.measure import medians, report
-from fesurrogate.config_train import (
+from fesurrogate.config.train import (
     PhysicalSettings,
     PointPhaseSettings,
     RecurrentSettings,
