@@ -23,6 +23,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
 from fesurrogate.fem.compat import geometry_dofmap
+from fesurrogate.fem.pictures import save_figure
 from fesurrogate.kinematics import Array
 
 PHASE_COLOURS = ("#d8dee6", "#2f5d8a", "#d9822b", "#5a9367", "#8e6bb0", "#b5484b")
@@ -62,7 +63,7 @@ def plot_phases(
     _draw(axes, mesh, colours, edges=True)
     axes.set_title(title)
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_fields(
@@ -91,7 +92,7 @@ def plot_fields(
         axes.set_title(name)
         figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
     figure.suptitle(title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_path(
@@ -125,7 +126,7 @@ def plot_path(
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _axes(figure: Figure, mesh: Mesh, count: int) -> list[Any]:
@@ -201,8 +202,3 @@ def _draw_solid(axes: Any, mesh: Mesh, values: Array, norm: Normalize | None) ->
         place[axis], place[beside] = middle[axis], upper[beside] + 0.08 * size
         axes.text(*place, name, ha="center", va="center")
     return scale
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=160)

@@ -20,12 +20,12 @@ from fesurrogate.fem.output import run_on_root
 from fesurrogate.fem.pictures import (
     Panel,
     PlaneCells,
-    _aspect,
-    _draw,
-    _figure,
-    _label,
-    _save,
+    aspect_of,
+    draw_cells,
     gather_mesh_values,
+    label_axes,
+    new_figure,
+    save_figure,
 )
 from fesurrogate.kinematics import Array
 
@@ -96,14 +96,14 @@ def plot_micro(
         labels = list(views[0].fields)
         rows, columns = len(views), len(labels)
         height = max(3.0 * rows + 0.9, 7.8 if curves else 4.6)
-        width = float(np.clip(4.2 * _aspect([body]), 3.4, 6.0))
-        figure = _figure(width + 1.2 + 3.0 * columns, height)
+        width = float(np.clip(4.2 * aspect_of([body]), 3.4, 6.0))
+        figure = new_figure(width + 1.2 + 3.0 * columns, height)
         figure.suptitle(title)
         left, right = figure.subfigures(1, 2, width_ratios=[width + 1.2, 3.0 * columns])
         upper = left.subplots(2 if curves else 1, 1, squeeze=False)[:, 0]
         norm = Normalize(np.nanmin(body.values), np.nanmax(body.values))
-        drawn = _draw(upper[0], body, norm)
-        _label(upper[0], "", "")
+        drawn = draw_cells(upper[0], body, norm)
+        label_axes(upper[0], "", "")
         below = upper[0].transAxes + ScaledTranslation(0, -0.75, figure.dpi_scale_trans)
         beneath = upper[0].inset_axes((0.1, 0, 0.8, 0.03), transform=below)
         left.colorbar(drawn, cax=beneath, label=macro.title, orientation="horizontal")
@@ -116,7 +116,7 @@ def plot_micro(
             upper[1].spines[["top", "right"]].set_visible(False)
             upper[1].legend(frameon=False)
         _draw_cells(right, views, labels)
-        _save(figure, path)
+        save_figure(figure, path)
 
     run_on_root(macro.mesh.comm, draw)
 
@@ -175,7 +175,7 @@ def _draw_cells(figure: Any, views: Sequence[MicroView], labels: Sequence[str]) 
                 PolyCollection(cells.polygons[~known_cells], facecolor=NOTHING, edgecolor=NOTHING)
             )
             seen = PlaneCells(cells.polygons[known_cells], cells.values[known_cells], cells.outline)
-            drawn = _draw(here, seen, norm)
+            drawn = draw_cells(here, seen, norm)
             here.set_aspect("equal")
             here.set_axis_off()
             if column == 0:

@@ -136,12 +136,12 @@ def plot_deformed(
 
     def draw() -> None:
         assert cells is not None
-        figure = _figure(_aspect([cells]) * 4.2 + 1.7, 5.0)
+        figure = new_figure(aspect_of([cells]) * 4.2 + 1.7, 5.0)
         axes = figure.add_subplot()
-        drawn = _draw(axes, cells, Normalize(cells.values.min(), cells.values.max()))
-        _label(axes, _wrapped(title, figure.get_figwidth() - 1.7), length_unit)
+        drawn = draw_cells(axes, cells, Normalize(cells.values.min(), cells.values.max()))
+        label_axes(axes, _wrapped(title, figure.get_figwidth() - 1.7), length_unit)
         figure.colorbar(drawn, ax=axes, label=label, shrink=0.85)
-        _save(figure, path)
+        save_figure(figure, path)
 
     run_on_root(mesh.comm, draw)
 
@@ -179,13 +179,13 @@ def plot_comparison(
     def draw() -> None:
         cells = [field for field in fields if field is not None]
         count = len(cells) + (difference is not None)
-        figure = _figure(0.7 + count * max(2.6, 0.5 + 3.4 * _aspect(cells)), 5.0)
+        figure = new_figure(0.7 + count * max(2.6, 0.5 + 3.4 * aspect_of(cells)), 5.0)
         axes = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
         values = np.concatenate([field.values for field in cells])
         norm = Normalize(values.min(), values.max())
         for axis, panel, field in zip(axes, panels, cells, strict=False):
-            drawn = _draw(axis, field, norm)
-            _label(axis, panel.title, length_unit)
+            drawn = draw_cells(axis, field, norm)
+            label_axes(axis, panel.title, length_unit)
         figure.colorbar(
             drawn,
             ax=list(axes[: len(cells)]),
@@ -198,14 +198,14 @@ def plot_comparison(
             change = cells[-1].values - cells[0].values
             bound = max(float(np.abs(change).max()), np.finfo(float).tiny)
             apart = PlaneCells(cells[0].polygons, change, cells[0].outline)
-            drawn = _draw(axes[-1], apart, Normalize(-bound, bound), colours="RdBu_r")
-            _label(axes[-1], difference, length_unit)
+            drawn = draw_cells(axes[-1], apart, Normalize(-bound, bound), colours="RdBu_r")
+            label_axes(axes[-1], difference, length_unit)
             bar = figure.colorbar(drawn, ax=axes[-1], label=label, location="bottom", shrink=0.9)
             bar.locator = MaxNLocator(4, symmetric=True)
             bar.formatter = FuncFormatter(lambda value, _: f"{value:.2g}")
         for axis in axes[1:]:
             axis.set_ylabel("")
-        _save(figure, path)
+        save_figure(figure, path)
 
     run_on_root(panels[0].mesh.comm, draw)
 
@@ -229,7 +229,7 @@ def plot_cell(
 
     def draw() -> None:
         assert cells is not None
-        figure = _figure(0.9 + 3.9 * _aspect([cells]), 5.1)
+        figure = new_figure(0.9 + 3.9 * aspect_of([cells]), 5.1)
         axes = figure.add_subplot()
         x, y = cells.polygons[..., 0], cells.polygons[..., 1]
         area = 0.5 * np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(axis=1))
@@ -247,9 +247,9 @@ def plot_cell(
         axes.add_collection(LineCollection(cells.outline, colors="#444444", linewidths=0.8))
         axes.autoscale_view()
         axes.margins(0.02)
-        _label(axes, title, length_unit)
+        label_axes(axes, title, length_unit)
         figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-        _save(figure, path)
+        save_figure(figure, path)
 
     run_on_root(cell.mesh.comm, draw)
 
@@ -278,7 +278,7 @@ def plot_load_displacement(
     """
 
     def draw() -> None:
-        figure = _figure(5.6, 4.2)
+        figure = new_figure(5.6, 4.2)
         axes = figure.add_subplot()
         for k, (name, (displacement, load)) in enumerate(curves.items()):
             axes.plot(displacement, load, label=name, **_LINES[k % len(_LINES)])
@@ -288,7 +288,7 @@ def plot_load_displacement(
         axes.set_axisbelow(True)
         if curves:
             axes.legend(frameon=False)
-        _save(figure, path)
+        save_figure(figure, path)
 
     run_on_root(comm, draw)
 
@@ -303,21 +303,21 @@ def _outline(polygons: Array, numbers: np.ndarray) -> Array:  # (edges, 2, 2)
     return edges[first[count == 1]]
 
 
-def _aspect(fields: Sequence[PlaneCells]) -> float:
+def aspect_of(fields: Sequence[PlaneCells]) -> float:
     """Return width over height of what is drawn, within reason."""
     points = [a.reshape(-1, 2) for field in fields for a in (field.polygons, field.outline)]
     width, height = np.ptp(np.concatenate(points), axis=0)
     return float(np.clip(width / height, 0.4, 3.0))
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     return figure
 
 
-def _draw(axes: Any, cells: PlaneCells, norm: Normalize, *, colours: str = "viridis") -> Any:
+def draw_cells(axes: Any, cells: PlaneCells, norm: Normalize, *, colours: str = "viridis") -> Any:
     """Add coloured cells and the undeformed outline to axes; return the mappable."""
     lines = {"edgecolor": "face", "linewidth": 0.2}  # no hairlines of background between cells
     if len(cells.values) <= 2000:
@@ -331,7 +331,7 @@ def _draw(axes: Any, cells: PlaneCells, norm: Normalize, *, colours: str = "viri
     return drawn
 
 
-def _label(axes: Any, title: str, length_unit: str) -> None:
+def label_axes(axes: Any, title: str, length_unit: str) -> None:
     """Give axes a title, labels with units and one scale."""
     unit = f" [{length_unit}]" if length_unit else ""
     axes.set(xlabel=f"$x${unit}", ylabel=f"$y${unit}", title=title)
@@ -344,7 +344,7 @@ def _wrapped(title: str, width: float) -> str:
     return textwrap.fill(title, max(14, int(width / 0.095)))
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure; make its folder."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=180)
