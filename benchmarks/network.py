@@ -1,8 +1,7 @@
 """Energy networks beside the RVEs they learned: error on unseen data, transfer, and speed.
 
-With 64 samples of the cell in 3D the data limit the error, not the network: wider ones and more
-iterations bring the training loss down fiftyfold and the error by nothing; nor did invariants or
-products of the components as further inputs help.
+With 64 samples of the cell in 3D the data limit the error: layers of 64 in place of 32 left it at
+0.49 % after 0.50 %, tr E² and det C as further inputs at 0.48 %.
 """
 
 import statistics
