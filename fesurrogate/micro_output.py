@@ -6,6 +6,7 @@ to rank 0, which has the same cell and writes them: the files do not depend on t
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from dataclasses import fields as names_of
 from functools import partial
@@ -30,6 +31,8 @@ from fesurrogate.micro import RVEMaterial
 from fesurrogate.micro.localise import MicroFields
 from fesurrogate.results import MicroEntry, MicroResults
 
+logger = logging.getLogger(__name__)
+
 if TYPE_CHECKING:  # matplotlib is not needed but for pictures
     from fesurrogate.fem.micro_pictures import MicroView
 
@@ -41,6 +44,20 @@ class Localised:
     place: Place
     fields: MicroFields
     stress: float
+
+
+def has_cells(model: MacroModel) -> bool:
+    """Return whether there is a cell to look into; say so if there is none."""
+    materials = model.materials.values()
+    found = any(isinstance(identified.material, RVEMaterial) for identified in materials)
+    if not found and model.mesh.mesh.comm.rank == 0:
+        kinds = " and ".join(sorted({repr(identified.kind) for identified in materials}))
+        logger.warning(
+            "output.micro: left out, there is no cell to look into: kind is %s; it needs kind "
+            "'rve', not rotated",
+            kinds,
+        )
+    return found
 
 
 @final
@@ -55,7 +72,7 @@ class MicroOutput:
         last: What each file holds of the last increment; on rank 0, empty elsewhere.
 
     Raises:
-        InputError: On all ranks: no Material is an RVE, a point lies outside the mesh or in a
+        InputError: On all ranks: a point lies outside the mesh or in a
             region of another Material, there are not as many points, or a file cannot be written.
     """
 
@@ -85,12 +102,6 @@ class MicroOutput:
         self.last: dict[str, Localised] = {}
 
     def _check(self, model: MacroModel) -> None:
-        if not self._cells:
-            kinds = sorted({repr(material.kind) for material in model.materials.values()})
-            raise InputError(
-                f"there is no cell to look into: kind is {' and '.join(kinds)}; take kind 'rve', "
-                "not rotated, or leave the table out"
-            )
         for name, field in self._fields.items():
             count = self._comm.allreduce(field.num_points)
             if count < self._count:

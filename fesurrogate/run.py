@@ -22,7 +22,7 @@ from fesurrogate.fem.points import cell_means, point_weights
 from fesurrogate.fem.stepping import Increment, run_increments
 from fesurrogate.fem.values import cell_average
 from fesurrogate.kinematics import Array
-from fesurrogate.micro_output import MicroOutput, full_tensors
+from fesurrogate.micro_output import MicroOutput, full_tensors, has_cells
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import HistoryEntry, Results, versions
 
@@ -180,7 +180,7 @@ class _Recorder:
         wanted = model.settings.output
         begin = time.perf_counter()
         mesh = model.mesh.mesh
-        self.micro = MicroOutput(model, output) if wanted.micro else None
+        self.micro = MicroOutput(model, output) if wanted.micro and has_cells(model) else None
         self._writer = None
         if output is not None and wanted.fields:
             self._writer = FieldWriter(output / "fields.xdmf", mesh)

@@ -10,7 +10,7 @@ from fesurrogate import InputError, Kinematics
 from fesurrogate.fem import MacroProblem, MaterialField, run_increments, strain_of
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.mesh import rectangle
-from fesurrogate.laws import J2Plasticity, NeoHookean
+from fesurrogate.laws import J2Plasticity, NeoHookean, Rotated
 from fesurrogate.micro import (
     RVEMaterial,
     cell_from_arrays,
@@ -141,3 +141,14 @@ def test_two_scales_with_history_are_one_scale_where_the_cell_is_homogeneous() -
         pulls.append(np.array(history))
     np.testing.assert_allclose(pulls[1], pulls[0], rtol=1e-7, atol=1e-9)
     assert pulls[0][-1, 0] < -0.1  # unloaded beyond zero: it had flowed
+
+
+def test_the_fingerprint_is_of_what_the_answers_depend_on() -> None:
+    cell = laminate_cell(2, {"metal": 1.0}, resolution=1)
+
+    def fingerprint(**changed: float) -> str:
+        law = Rotated(J2Plasticity(2, **{**METAL, **changed}), 0.3)
+        return RVEMaterial(cell, {"metal": law}, Kinematics(2, "small"), degree=1).fingerprint
+
+    assert fingerprint() == fingerprint()
+    assert fingerprint() != fingerprint(hardening=21.0)

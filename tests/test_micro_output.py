@@ -205,12 +205,17 @@ def test_reports_are_written_as_cell_averages(folder: Path) -> None:
             assert written[0] > 0 and (np.diff(written) >= 0).all()
 
 
+def test_without_a_cell_localisation_is_left_out_and_said(folder: Path, caplog) -> None:
+    settings = settings_of(folder)
+    linear = replace(settings, material=replace(settings.material, kind="linear"))
+    done = run(with_micro(linear, most_loaded=1), MPI.COMM_SELF)
+    assert done.results.converged and done.results.micro is None
+    assert "output.micro: left out, there is no cell to look into: kind is 'linear'" in caplog.text
+
+
 def test_what_cannot_be_localised_is_refused(folder: Path) -> None:
     settings = settings_of(folder)
     assert settings.material is not None
-    linear = replace(settings, material=replace(settings.material, kind="linear"))
-    with pytest.raises(InputError, match=r"output\.micro: there is no cell.*kind is 'linear'"):
-        run(with_micro(linear, most_loaded=1), MPI.COMM_SELF)
     with pytest.raises(InputError, match=r"output\.micro\.points\[1\]: .*lies outside the mesh"):
         run(with_micro(settings, points=[(1.0, 0.5), (9.0, 0.5)]), MPI.COMM_SELF)
     with pytest.raises(InputError, match=r"points\[0\]: point is .* expected 2 coordinates"):

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import final, get_args
+from typing import Any, final, get_args
 
 import numpy as np
 
@@ -230,12 +230,21 @@ def partial_strain(
     return np.asarray(strain - (1 - fraction) * (strain - rest))
 
 
-def _description(phase: Phase | Material) -> list:
-    """Return what a phase's answers depend on, as JSON can say it."""
-    if isinstance(phase, Material):
-        facts = {
-            name: value.tolist() if isinstance(value, np.ndarray) else repr(value)
-            for name, value in sorted(vars(phase).items())
-        }
-        return [type(phase).__qualname__, facts]
-    return [phase.energy.__qualname__, dict(phase.constants)]
+def _description(value: Any) -> Any:
+    """Return what a phase's answers depend on, as JSON can say it: the same in every process."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _description(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, list | tuple):
+        return [_description(item) for item in value]
+    if callable(value) and hasattr(value, "__code__"):
+        return [value.__qualname__, value.__code__.co_code.hex(), repr(value.__code__.co_names)]
+    kind = type(value).__qualname__
+    if isinstance(value, RVEMaterial):
+        return [kind, value.fingerprint]
+    if hasattr(value, "__dict__"):
+        return [kind, _description(vars(value))]
+    return [kind, repr(value)]
