@@ -219,7 +219,7 @@ def generate(
 def inspect(context: typer.Context, dataset: Data, output: Beside = None) -> tuple[int, str]:
     """Find what is wrong with a dataset and how it fills its envelope; draw it."""
     from fesurrogate.build.ranks import together
-    from fesurrogate.inspect import inspect as examine
+    from fesurrogate.inspection import inspect as examine
 
     comm, folder = context.obj, (output or dataset.parent / "inspect").absolute()
     first = comm is None or comm.rank == 0
