@@ -46,6 +46,8 @@ def test_the_answers_are_those_of_the_material() -> None:
         width = 8 * (3 + 3 + 9 + 2 * balanced.num_state + 2 * rve.num_hint) + 1 + reports
         sent += moved * width
     assert COMM.allreduce(balanced.wire_bytes) == sent
+    again = balanced.evaluate(strain, hint=hint)  # hints travel with their points
+    assert again.report["micro_iterations"].sum() == 0
 
 
 def test_contract() -> None:
