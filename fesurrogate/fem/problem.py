@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from petsc4py import PETSc
 
 from fesurrogate.fem.field import MaterialField
+from fesurrogate.fem.near_null_space import rigid_body_modes
 from fesurrogate.fem.petsc_options import set_from_options
 from fesurrogate.kinematics import Array
 
@@ -27,6 +28,7 @@ DEFAULT_OPTIONS: Mapping[str, Any] = {
     "snes_max_it": 25,
     "snes_divergence_tolerance": -1,
     "ksp_type": "preonly",
+    "ksp_rtol": 1e-9,  # of an iterative one: a further Newton iteration costs a Material's answers
     "pc_type": "lu",
     "pc_factor_mat_solver_type": "mumps",
 }
@@ -66,6 +68,9 @@ class MacroProblem:
     The tolerance refers to the residual that an increment begins with. Where the load is held that
     is rounding already, so a residual of ``HELD`` times the largest that an increment began with
     is equilibrium too, unless ``snes_atol`` is set.
+
+    ``-macro_ksp_type cg -macro_pc_type gamg`` takes the place of the direct solver for large
+    meshes: with the rigid-body modes of a displacement, its iterations do not grow with the mesh.
 
     Args:
         u: The unknown; its present value is the initial guess.
@@ -120,6 +125,10 @@ class MacroProblem:
         snes.setJacobian(self._jacobian, self.matrix)
         snes.setMonitor(lambda _, iteration, norm: self._norms.append(norm))
         set_from_options(snes, options)
+        if snes.ksp.pc.type not in ("lu", "cholesky"):
+            modes = rigid_body_modes(self.u.function_space)
+            if modes is not None:
+                self.matrix.setNearNullSpace(modes)
         self._sets_atol = snes.getTolerances()[1] == DEFAULT_OPTIONS["snes_atol"]
         return snes
 
