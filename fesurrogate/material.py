@@ -59,6 +59,8 @@ class Material(ABC):
         num_hint: h, columns of a hint row (may change an answer only within the tolerance).
         parameter_names: Names of the p per-point parameters.
         tangent_error: Bound on the relative error of the tangent; 0 where it is consistent.
+        collective: Whether :meth:`evaluate` communicates: ranks then cannot work on their own. A
+            wrapper communicates where what it wraps does.
     """
 
     kinematics: Kinematics
@@ -66,6 +68,7 @@ class Material(ABC):
     num_hint: int = 0
     parameter_names: tuple[str, ...] = ()
     tangent_error: float = 0.0
+    collective: bool = False
 
     def initial_state(self, n: int) -> Array:
         """Return the state (n, s) of n virgin points."""

@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fesurrogate.combine.agreement import answered_by_all
 from fesurrogate.combine.exchange import Exchange
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material, Response
@@ -36,6 +37,8 @@ class Balanced(Material):
         material: The Material, alike on all ranks.
         comm: The ranks that share the work; all call :meth:`evaluate` together.
     """
+
+    collective = True
 
     def __init__(self, material: Material, comm: MPI.Intracomm) -> None:
         self.material, self.comm = material, comm
@@ -65,11 +68,14 @@ class Balanced(Material):
         everywhere = self.comm.allgather(cost)
         destination = shares(everywhere)[self.comm.rank]
         exchange = Exchange(self.comm, destination)
-        answer = self.material.evaluate(
-            exchange.send(strain), exchange.send(state), dt,
-            parameters=exchange.send(parameters), hint=exchange.send(own_hint),
-            tangent=tangent, sensitivity=sensitivity,
-        )  # fmt: skip
+        sent = exchange.send(strain), exchange.send(state), dt
+        beside = {"parameters": exchange.send(parameters), "hint": exchange.send(own_hint)}
+        answer = answered_by_all(
+            self.comm,
+            lambda: self.material.evaluate(
+                *sent, **beside, tangent=tangent, sensitivity=sensitivity
+            ),
+        )
         report = {name: exchange.give_back(answer.report[name]) for name in sorted(answer.report)}
         new_hint = np.zeros_like(hint)
         new_hint[:, :-1] = exchange.give_back(answer.hint)
