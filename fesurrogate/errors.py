@@ -16,3 +16,11 @@ class MissingPackageError(InputError, ImportError):
 
 class ConvergenceError(RuntimeError):
     """The macro problem did not converge at the smallest load step (exit code 3)."""
+
+
+class MaterialError(RuntimeError):
+    """A Material that communicates raised, on all ranks together: its points have failed."""
+
+
+class Interrupted(RuntimeError):
+    """The run was asked to stop, and can be continued from its checkpoint (exit code 4)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,11 +16,13 @@ from dolfinx import fem
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fesurrogate.errors import InputError
+from fesurrogate.errors import InputError, MaterialError
 from fesurrogate.fem.compat import evaluate_expression
-from fesurrogate.kinematics import Array
+from fesurrogate.fem.failure import Failure, first_line, raising_rows
+from fesurrogate.kinematics import Array, BoolArray
 from fesurrogate.material import Material, Response
 
+logger = logging.getLogger(__name__)
 PATIENCE = 4  # failed updates in a row after which the Material is spared until the step is cut
 
 
@@ -122,6 +125,9 @@ class MaterialField:
         self._last_parameters: Array = np.zeros((self.num_points, p))
         self._last_dt = np.nan
         self._failures = 0
+        self.failure: Failure | None = None  # the last one, until an update succeeds
+        self._errors: set[str] = set()
+        self._accepted_stress: Array = np.zeros((self.num_points, m))
 
     # -- forms ----------------------------------------------------------------------------
 
@@ -219,23 +225,61 @@ class MaterialField:
             self._fill_with_nan()
             return comm.allreduce(self.num_points)
         begin = time.perf_counter()
-        response = self.material.evaluate(
-            strain, self.state, dt, parameters=parameters, hint=self.hint
-        )
+        response, ok, error = self._attempt(strain, dt, parameters)
         self.tally.seconds += time.perf_counter() - begin
-        self._count(response)
-        failed = comm.allreduce(int((~response.ok).sum()))
+        self._count(response, ok)
+        failed = comm.allreduce(int((~ok).sum()))
         if failed:
+            rows = np.flatnonzero(~ok)
+            arrays = (array[rows] for array in (strain, self.state, self.hint, parameters))
+            self.failure = Failure(rows, *arrays, dt, error)
             self._failures += 1
             self._fill_with_nan()
             return failed
-        self._failures = 0
-        assert response.tangent is not None
+        self._failures, self.failure = 0, None
+        assert response is not None and response.tangent is not None
         self.response, self.hint = response, response.hint
         self._last_strain, self._last_dt, self._last_parameters = strain, dt, parameters
         self.fill_stress(response.stress)
         self._fill(self.tangent, response.tangent)
         return 0
+
+    def _attempt(
+        self,
+        strain: Array,  # (n, m)
+        dt: float,
+        parameters: Array,  # (n, p)
+    ) -> tuple[Response | None, BoolArray, str]:
+        """Return the response, which points are solved, (n,), and what the Material raised.
+
+        An exception is a failed point, so that the step is cut on all ranks; where the Material
+        communicates, the other ranks wait inside it, and only the end of all is left.
+        """
+
+        def evaluate(rows: Any) -> Response:
+            return self.material.evaluate(
+                strain[rows], self.state[rows], dt, parameters=parameters[rows],
+                hint=self.hint[rows],
+            )  # fmt: skip
+
+        try:
+            response = evaluate(slice(None))
+            return response, response.ok, ""
+        except MaterialError as raised:  # by all ranks
+            return None, np.zeros(self.num_points, dtype=bool), self._said(raised)
+        except Exception as raised:
+            if self.material.collective:
+                raise
+            said = self._said(raised)
+        return None, ~raising_rows(evaluate, self.num_points), said
+
+    def _said(self, error: Exception) -> str:
+        """Return an exception in one line; log its traceback the first time."""
+        text = first_line(error)
+        if text not in self._errors:
+            self._errors.add(text)
+            logger.error("a Material raised; its points have failed", exc_info=error)
+        return text
 
     def sensitivity(self) -> Array:  # (n, m, p)
         """Return d stress / d parameters where the field was last updated. Collective."""
@@ -253,11 +297,11 @@ class MaterialField:
         size = len(self.material.parameter_names)
         return evaluate_expression(self._parameters, self.mesh, self.cells, size)
 
-    def _count(self, response: Response) -> None:
+    def _count(self, response: Response | None, ok: BoolArray) -> None:
         self.tally.updates += 1
         self.tally.points += self.num_points
-        self.tally.failed += int((~response.ok).sum())
-        for name, values in response.report.items():
+        self.tally.failed += int((~ok).sum())
+        for name, values in response.report.items() if response else ():
             if np.issubdtype(values.dtype, np.integer):
                 self.tally.counts[name] += int(values.sum())
 
@@ -280,6 +324,7 @@ class MaterialField:
         """Take the last response as the state of the next increment. Collective."""
         assert self.response is not None, "accept() before any update()"
         self.state, self._accepted_hint = self.response.state, self.hint
+        self._accepted_stress = self.response.stress
         self.material.accept(self._last_strain, self.response)
         if self.material.num_state or self.material.snapshot():
             self._last_dt = np.nan  # the same strain means another answer from now on
@@ -296,4 +341,22 @@ class MaterialField:
     def restore(self) -> None:
         """Forget the failed increment: the next update starts from the accepted state."""
         self._failures, self.hint = 0, self._accepted_hint
+        self.stress.x.array[:] = 0.0
+        self.fill_stress(self._accepted_stress)
         self._last_strain = np.full_like(self._last_strain, np.nan)
+
+    def resume(
+        self,
+        state: Array,  # (n, s)
+        hint: Array,  # (n, h)
+        stress: Array,  # (n, m)
+    ) -> None:
+        """Take what another run had accepted, from a checkpoint, as accepted here."""
+        self.start_increment(state)
+        self._accepted_hint, self._accepted_stress = hint, stress
+        self.restore()
+
+    @property
+    def accepted(self) -> tuple[Array, Array, Array]:  # (n, s), (n, h), (n, m)
+        """State, hint and stress of the last accepted increment, which :meth:`resume` takes."""
+        return self.state, self._accepted_hint, self._accepted_stress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -44,12 +44,14 @@ class SolveResult:
         reason: ``SNESConvergedReason``; positive where converged.
         iterations: Newton iterations.
         residual_norms: Euclidean norm of the residual at each iterate, the initial one first.
+        interrupted: Whether it was abandoned because the run was asked to stop.
     """
 
     converged: bool
     reason: int
     iterations: int
     residual_norms: tuple[float, ...]
+    interrupted: bool = False
 
 
 @final
@@ -81,6 +83,9 @@ class MacroProblem:
         options: PETSc options without prefix, over :data:`DEFAULT_OPTIONS`; what the user gave on
             the command line wins over both.
 
+    Attributes:
+        stop: Asked at each residual, on every rank, whether the run is to stop; None never.
+
     Raises:
         InputError: PETSc refuses an option.
 
@@ -100,6 +105,8 @@ class MacroProblem:
     ) -> None:
         self.u, self.fields, self.bcs = u, tuple(fields), list(bcs)
         self.dt = 1.0
+        self.stop: Callable[[], bool] | None = None
+        self._stopped = False
         V = u.function_space
         v, du = ufl.TestFunction(V), ufl.TrialFunction(V)
         regions = [(k, field.cells) for k, field in enumerate(self.fields)]
@@ -141,9 +148,8 @@ class MacroProblem:
 
     def _residual(self, snes: PETSc.SNES, x: PETSc.Vec, b: PETSc.Vec) -> None:
         self._set_unknown(x)
-        failed = self.update()
         array = self._work.x.array
-        if failed:
+        if self.stopped() or self.update():
             array[:] = np.nan
         else:
             self.assemble_residual()
@@ -160,6 +166,13 @@ class MacroProblem:
         self._set_unknown(x)
         self.update()
         self.assemble_jacobian()
+
+    def stopped(self) -> bool:
+        """Return whether any rank was asked to stop, since this solve began. Collective."""
+        if self.stop is not None and not self._stopped:
+            comm = self.u.function_space.mesh.comm
+            self._stopped = bool(comm.allreduce(self.stop(), op=MPI.LOR))
+        return self._stopped
 
     # -- assembly -------------------------------------------------------------------------
 
@@ -199,7 +212,7 @@ class MacroProblem:
             How Newton ended. State is accepted by :meth:`accept` only.
         """
         self.dt = dt
-        self._norms = []
+        self._norms, self._stopped = [], False
         owned = self._solution.getLocalSize()
         self._solution.setArray(self.u.x.array[:owned])
         if self._sets_atol and self._largest > 0.0:
@@ -208,16 +221,31 @@ class MacroProblem:
         reason = self.snes.getConvergedReason()
         if reason > 0:
             self._set_unknown(self._solution)
-            self.update()  # the last residual may have been a rejected trial
-            self._largest = max(self._largest, self._norms[0])
+            if self.update():  # the last residual may have been a rejected trial
+                reason = PETSc.SNES.ConvergedReason.DIVERGED_FUNCTION_DOMAIN
+            else:
+                self._largest = max(self._largest, self._norms[0])
         iterations = self.snes.getIterationNumber()
-        return SolveResult(reason > 0, reason, iterations, tuple(self._norms))
+        return SolveResult(reason > 0, reason, iterations, tuple(self._norms), self._stopped)
 
     def accept(self) -> None:
         """Take the present u and the fields' responses as the accepted state."""
         self._accepted = self.u.x.array.copy()
         for field in self.fields:
             field.accept()
+
+    def resume(self, largest: float) -> None:
+        """Take the present u as the accepted one, of a checkpoint.
+
+        Args:
+            largest: :attr:`largest_residual` of the run that wrote it.
+        """
+        self._accepted, self._largest = self.u.x.array.copy(), largest
+
+    @property
+    def largest_residual(self) -> float:
+        """Residual norm that a solved increment began with, the largest so far."""
+        return self._largest
 
     def restore(self) -> None:
         """Return to the accepted state, bitwise."""

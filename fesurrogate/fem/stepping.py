@@ -6,10 +6,26 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fesurrogate.errors import ConvergenceError
-from fesurrogate.fem.problem import MacroProblem
+from petsc4py import PETSc
+
+from fesurrogate.errors import ConvergenceError, InputError, Interrupted
+from fesurrogate.fem.failure import said_of_failures
+from fesurrogate.fem.problem import MacroProblem, SolveResult
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the load has come: all that stepping remembers.
+
+    Attributes:
+        time: Of the accepted state.
+        cuts: How often the length of an increment is halved at present.
+    """
+
+    time: float = 0.0
+    cuts: int = 0
 
 
 @dataclass(frozen=True)
@@ -21,12 +37,14 @@ class Increment:
         dt: Its length.
         iterations: Newton iterations, those of failed attempts included.
         residual_norms: Residual norms of the attempt that converged.
+        reached: Where the next one starts.
     """
 
     time: float
     dt: float
     iterations: int
     residual_norms: tuple[float, ...]
+    reached: Position
 
 
 def run_increments(
@@ -34,17 +52,22 @@ def run_increments(
     apply_load: Callable[[float], None],
     times: Sequence[float],
     *,
-    start: float = 0.0,
+    start: float | Position = 0.0,
     max_cuts: int = 8,
     on_accept: Callable[[Increment], None] | None = None,
 ) -> list[Increment]:
     """Solve at each of the given times, with smaller steps where needed. Collective.
 
+    The way to the next of the times is gone in steps of its length times 2^-cuts. A step that
+    fails adds a cut, one that holds takes one back; what is left at the end of the way, if less
+    than one and a half steps, is one step.
+
     Args:
         problem: The macro problem, in its accepted state at ``start``.
         apply_load: Sets loads and boundary values for a time.
         times: Increasing times that are met exactly.
-        start: Time of the accepted state.
+        start: Time of the accepted state, or the position that was reached in another run over the
+            same times.
         max_cuts: How often a step may be halved before the run is given up.
         on_accept: Called with each accepted increment.
 
@@ -52,37 +75,64 @@ def run_increments(
         The accepted increments; each time in ``times`` ends one.
 
     Raises:
-        ConvergenceError: An increment failed at the smallest step; u holds the accepted state.
+        ConvergenceError: An increment failed at the smallest step.
+        Interrupted: ``problem.stop`` said so on some rank.
+        InputError: The times do not rise.
+
+    Note:
+        Whatever is raised, u and the fields hold the accepted state, bitwise.
     """
+    at = start if isinstance(start, Position) else Position(start)
+    ends = [0.0 if isinstance(start, Position) else start, *times]
+    if any(a >= b for a, b in zip(ends, ends[1:], strict=False)):
+        raise InputError(f"times {list(times)}, from {ends[0]}: expected rising ones")
     increments: list[Increment] = []
-    time, cuts = start, 0
-    for target in times:
-        dt, spent = target - time, 0
-        while time < target:
+    for begin, target in zip(ends, ends[1:], strict=False):
+        spent = 0
+        while at.time < target:
+            step = (target - begin) * 0.5**at.cuts
             # the last piece ends on the target itself, whatever rounding says
-            end = target if time + 1.5 * dt > target else time + dt
+            end = target if at.time + 1.5 * step > target else at.time + step
             apply_load(end)
-            result = problem.solve(end - time)
+            result = problem.solve(end - at.time)
             spent += result.iterations
             if not result.converged:
                 problem.restore()
-                if cuts == max_cuts:
-                    apply_load(time)
-                    norms = result.residual_norms
-                    residual = f"{norms[-1]:.3g}" if norms else "not finite"
-                    raise ConvergenceError(
-                        f"no convergence at time {end:.6g} after {max_cuts} cuts of the step "
-                        f"(PETSc reason {result.reason}, residual {residual}); "
-                        "use more increments or a smaller load"
-                    )
-                cuts, dt = cuts + 1, dt / 2
-                logger.info("increment to %.6g failed; step cut to %.3g", end, dt)
+                apply_load(at.time)
+                if result.interrupted:
+                    raise Interrupted(f"stopped at time {at.time:.6g}")
+                if at.cuts >= max_cuts:
+                    raise ConvergenceError(_said(problem, result, end, max_cuts))
+                at = Position(at.time, at.cuts + 1)
+                logger.info("increment to %.6g failed; cut to %.3g", end, step / 2)
                 continue
             problem.accept()
-            increment = Increment(end, end - time, spent, result.residual_norms)
+            dt, at = end - at.time, Position(end, max(0, at.cuts - 1))
+            increment = Increment(end, dt, spent, result.residual_norms, at)
             increments.append(increment)
             if on_accept is not None:
                 on_accept(increment)
-            time, spent, cuts = end, 0, max(0, cuts - 1)
-            dt = min(2 * dt, target - time) if time < target else dt
+            spent = 0
+            if end < times[-1] and problem.stopped():
+                raise Interrupted(f"stopped at time {at.time:.6g}")
     return increments
+
+
+def _said(problem: MacroProblem, result: SolveResult, end: float, cuts: int) -> str:
+    """Return why the smallest step failed. Collective."""
+    failures = [field.failure for field in problem.fields]
+    points = said_of_failures(failures, problem.u.function_space.mesh.comm)
+    norms = result.residual_norms
+    residual = f"{norms[-1]:.3g}" if norms else "not finite"
+    reason = f"PETSc reason {result.reason} {_REASONS.get(result.reason, '')}, residual {residual}"
+    return (
+        f"no convergence at time {end:.6g} after {cuts} cuts of the step "
+        f"({'; '.join(filter(None, (points, reason)))}); use more increments or a smaller load"
+    )
+
+
+_REASONS = {
+    value: name
+    for name, value in vars(PETSc.SNES.ConvergedReason).items()
+    if isinstance(value, int) and name.startswith("DIVERGED")
+}
