@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract import Batch, assert_same, check_contract
+from contract import Batch, assert_same, check_contract, watchdog
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fesurrogate import Kinematics
 from fesurrogate.combine import Gathered, server_number
-from fesurrogate.errors import InputError
+from fesurrogate.errors import InputError, MaterialError
 from fesurrogate.kinematics import Array
 from fesurrogate.laws import J2Plasticity, NeoHookean
 from fesurrogate.material import Material, Response
@@ -189,3 +189,19 @@ def test_a_node_without_a_material_is_refused_on_all_ranks() -> None:
     held = Metal() if COMM.rank == 1 else None
     with pytest.raises(InputError, match="the first rank of a node gives no Material"):
         Gathered(held, COMM)
+
+
+class Raises(Material):
+    """Raises at any point."""
+
+    kinematics = Kinematics(2)
+
+    def respond(self, strain: Array, state: Array, dt: float, **options: Any) -> Response:
+        """Raise."""
+        raise ArithmeticError(f"broke at {len(strain)} points")
+
+
+def test_what_a_serving_rank_raises_is_raised_on_all() -> None:
+    held = Raises() if server_number(COMM, 1) is not None else None
+    with watchdog(60.0), pytest.raises(MaterialError, match="ArithmeticError: broke"):
+        Gathered(held, COMM).evaluate(batch_of(COMM.rank).strain)

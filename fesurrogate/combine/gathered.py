@@ -9,6 +9,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fesurrogate.combine.agreement import answered_by_all
 from fesurrogate.combine.exchange import Exchange
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
@@ -74,7 +75,7 @@ class Gathered(Material):
     collective = True
 
     def __init__(self, material: Material | None, comm: MPI.Intracomm) -> None:
-        self.material = material
+        self.material, self._comm = material, comm
         node = comm.Split_type(MPI.COMM_TYPE_SHARED)
         serves = np.array(node.allgather(material is not None))
         part, rank = int(serves[: node.rank + 1].sum()), node.rank
@@ -113,13 +114,17 @@ class Gathered(Material):
         exchange = self._exchange(len(strain))
         rows = {"strain": strain, "state": state, "parameters": parameters, "hint": hint}
         batch = {name: exchange.send(array) for name, array in rows.items()}
-        answers: dict[str, NDArray] = {}
-        if self.material is not None:
-            answer = self.material.evaluate(
-                batch.pop("strain"), batch.pop("state"), dt, **batch,
+
+        def answer() -> Response:
+            if self.material is None:  # here are no points
+                return Response(strain[:0], None, state[:0], hint[:0], np.ones(0, dtype=bool))
+            return self.material.evaluate(
+                batch["strain"], batch["state"], dt,
+                parameters=batch["parameters"], hint=batch["hint"],
                 tangent=tangent, sensitivity=sensitivity,
             )  # fmt: skip
-            answers = _arrays(answer)
+
+        answers = _arrays(answered_by_all(self._comm, answer))
         layout = {name: (array.dtype, array.shape[1:]) for name, array in answers.items()}
         own: dict[str, NDArray] = {}
         for name, (dtype, shape) in self._group.bcast(layout).items():
