@@ -23,6 +23,7 @@ class Context:
     allow_code: bool = False
     micro_options: Mapping[str, Any] | None = None
     threads: int = 1  # a rank
+    device: str | None = "cpu"  # of a network; None where another rank evaluates it
     parameters: tuple[str, ...] = ()  # of the Material, that are given a point
 
 

@@ -46,7 +46,7 @@ def load_field(
     """
     domain = u.function_space.mesh
     settings = source if isinstance(source, Settings) else read_config(source)
-    material = load_material(settings, domain.comm, kind=kind, allow_code=allow_code)
+    material = load_material(settings, domain.comm, kind=kind, allow_code=allow_code, gather=True)
     assert settings.material is not None
     with naming("material"):
         parameters = parameters_of(material, settings.material, domain)

@@ -13,7 +13,8 @@ from fesurrogate.build import laws
 from fesurrogate.build.cells import micro_options, solved_cell
 from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.build.factory import check_kinematics, from_factory
-from fesurrogate.build.ranks import first_rank_first, threads_per_rank
+from fesurrogate.build.ranks import first_rank_first, threads_per_rank, together
+from fesurrogate.build.serving import Serving, serving_of
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
@@ -44,6 +45,7 @@ def load_material(
     *,
     kind: str | None = None,
     allow_code: bool = False,
+    gather: bool = False,
 ) -> Material:
     """Return the Material of a TOML's ``[material]``, for scripts. Collective.
 
@@ -52,6 +54,7 @@ def load_material(
         comm: An mpi4py communicator; None works alone.
         kind: Taken in place of the table's ``kind``.
         allow_code: Whether ``kind = "module:factory"`` may import the user's module.
+        gather: Whether some ranks may evaluate a network for others: all then evaluate together.
 
     Raises:
         InputError: On all ranks, with the same message: the TOML, or what it names, is unusable.
@@ -60,7 +63,8 @@ def load_material(
     if settings.material is None:
         raise InputError("there is no [material] table")
     table = settings.material if kind is None else replace(settings.material, kind=kind)
-    return identify_material(table, settings, comm, allow_code=allow_code).material
+    found = identify_material(table, settings, comm, allow_code=allow_code, gather=gather)
+    return found.material
 
 
 def build_material(
@@ -82,6 +86,7 @@ def identify_material(
     *,
     where: str = "material",
     allow_code: bool = False,
+    gather: bool = False,
 ) -> IdentifiedMaterial:
     """Return the Material of one table of the settings with its fingerprint. Collective.
 
@@ -91,14 +96,19 @@ def identify_material(
         comm: An mpi4py communicator; None works alone.
         where: Name of the table, for messages.
         allow_code: Whether a user's module may be imported.
+        gather: Whether some ranks may evaluate a network for others: all then evaluate together.
 
     Raises:
         InputError: On all ranks, with the same message.
     """
+    serving = Serving()
+    if table.kind == "network":
+        serving = serving_of(table.network, comm, gather=gather)
     turned = ROTATION_NAMES[settings.kinematics.gdim] if table.rotated else ()
     context = replace(
         context_of(settings, allow_code=allow_code, threads=threads_per_rank(comm)),
         parameters=tuple(name for name in table.parameters or () if name not in turned),
+        device=serving.device,
     )
     chosen = getattr(table, table.table)
     if chosen is None and table.kind != "network" and ":" not in table.kind:
@@ -108,16 +118,25 @@ def identify_material(
         )
     make = MAKERS.get(table.kind, _from_factory)
 
-    def build() -> tuple[Material, Any]:
+    def build() -> tuple[Material | None, Any]:
         with naming(f"{where}.{table.table}"):
-            material, ingredients = make(table, context)
-        if table.rotated:
-            material = Rotated(material)
-        with naming(f"{where}.parameters"):
-            _check_parameters(material, table)
-        return material, ingredients
+            return make(table, context)
 
-    material, ingredients = first_rank_first(comm, build)
+    made, ingredients = first_rank_first(comm, build)
+    if serving.gathered:
+        from fesurrogate.combine import Gathered
+
+        made = Gathered(made, comm)
+    assert made is not None
+    material = made
+
+    def finished() -> Material:
+        turned = Rotated(material) if table.rotated else material
+        with naming(f"{where}.parameters"):
+            _check_parameters(turned, table)
+        return turned
+
+    material = together(comm, finished)
     setting = [table.kind, repr(settings.kinematics), material.parameter_names]
     description = json.dumps([*setting, ingredients], sort_keys=True)
     return IdentifiedMaterial(
@@ -134,7 +153,7 @@ def _check_parameters(material: Material, table: MaterialSettings) -> None:
         )
 
 
-# -- one function a kind: the Material, and what it is made of (JSON) ------------------------
+# -- one function a kind: the Material (None: another rank has it), and what it is made of (JSON)
 
 
 def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -158,11 +177,7 @@ def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material
     ]
 
 
-def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
-    import torch
-
-    from fesurrogate.surrogate import load_network_material
-
+def _network(table: MaterialSettings, context: Context) -> tuple[Material | None, Any]:
     given = table.network.model if table.network else None
     places = context.models if given is None else (given,)
     path = next((place for place in places if place.is_file()), None)
@@ -171,9 +186,18 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
             f"there is no model {' nor '.join(map(str, places))}; make it with: "
             "fesurrogate generate CONFIG, then fesurrogate train CONFIG"
         )
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    if context.device is None:
+        return None, content
+    import torch
+
+    from fesurrogate.surrogate import load_network_material
+
     threads = min(context.threads, torch.get_num_threads())
-    material = load_network_material(path, context.kinematics, threads=threads)
-    return material, hashlib.sha256(path.read_bytes()).hexdigest()
+    material = load_network_material(
+        path, context.kinematics, device=context.device, threads=threads
+    )
+    return material, content
 
 
 def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -185,7 +209,7 @@ def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, 
     return made.value, [constants, made.source]
 
 
-MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material, Any]]] = {
+MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material | None, Any]]] = {
     "rve": _rve,
     "network": _network,
     "linearised_rve": _linearised_rve,

@@ -120,7 +120,7 @@ def build_problem(
         known = next((material for other, material in tables if other == table), None)
         where = name if name == REST else f"regions.{name}"
         materials[name] = known or identify_material(
-            table, settings, comm, where=where, allow_code=allow_code
+            table, settings, comm, where=where, allow_code=allow_code, gather=True
         )
         tables.append((table, materials[name]))
     for name, (_, cells) in regions.items():

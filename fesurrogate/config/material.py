@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fesurrogate.config.cell import RVESettings
-from fesurrogate.config.file import check_kind
+from fesurrogate.config.file import check, check_kind
 from fesurrogate.config.phase import (
     LAWS,
     J2PlasticitySettings,
@@ -27,6 +27,12 @@ class NetworkSettings:
     """``[material.network]``: a trained model."""
 
     model: Path | None = None  # what `fesurrogate train` writes if None
+    device: str = "cpu"  # of torch: "cuda" takes the GPUs of the node, "auto" where there are any
+    servers: int | None = None  # ranks of a node that evaluate; one per GPU, or all, if None
+
+    def __post_init__(self) -> None:
+        held = self.servers is None or self.servers >= 1
+        check("servers", self.servers, held, "a whole number of ranks of a node, 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
