@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-SUBJECTS = ("rve", "network", "speed", "balance", "history", "uncertainty")
+SUBJECTS = ("rve", "network", "speed", "step", "balance", "history", "uncertainty")
 
 
 def main() -> int:
