@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import ufl
-from contract import check_contract
+from contract import Batch, check_contract, check_sensitivity
 from dolfinx import fem
 from mpi4py import MPI
 
 from fesurrogate import InputError, Kinematics
 from fesurrogate.fem import MacroProblem, MaterialField, strain_of
 from fesurrogate.fem.mesh import rectangle
+from fesurrogate.laws import Ogden, TransverselyIsotropic, Viscoelastic
+from fesurrogate.material import Material
 from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic, neo_hookean
 
 NAMES = ("stiff.shear_modulus", "soft.lame", "stiff.lame")
@@ -67,6 +69,56 @@ def test_sensitivity_is_the_derivative_by_the_parameters(boundary: str) -> None:
         errors.append(np.linalg.norm(moved - linear))
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     assert (orders > 1.9).all() and errors[-1] > 1e-9
+
+
+def of_law(kind: str, *, parameters: tuple[str, ...] = ()) -> Material:
+    """Return a law with some of its constants as parameters."""
+    if kind == "ogden":
+        terms = ((0.9, 1.3), (-0.2, -2.0))
+        return Ogden(2, terms=terms, bulk_modulus=2.0, parameters=parameters)
+    if kind == "viscoelastic":
+        branches, options = ((3.0, 0.4),), {"parameters": parameters}
+        return Viscoelastic(
+            2, shear_modulus=1.0, bulk_modulus=2.5, shear_branches=branches, **options
+        )
+    return TransverselyIsotropic(
+        Kinematics(2), young_along=23.0, young_across=5.0, shear_along=2.4,
+        poisson_along=0.25, poisson_across=0.3, direction=[1.0, 1.0], parameters=parameters,
+    )  # fmt: skip
+
+
+OF_LAWS = {
+    "ogden": {"modulus_1": 0.9, "exponent_1": 1.3, "bulk_modulus": 2.0},
+    "viscoelastic": {"shear_time_1": 0.4, "shear_modulus_1": 3.0, "bulk_modulus": 2.5},
+    "transversely_isotropic": {"young_along": 23.0, "poisson_along": 0.25, "shear_along": 2.4},
+}
+
+
+@pytest.mark.parametrize("kind", OF_LAWS)
+def test_constants_of_laws_in_a_cell(kind: str) -> None:
+    """The sensitivity passes the Taylor test through the condensation, with history if any.
+
+    A soft layer of another law beside it makes the strain of the cell depend on the constants.
+    """
+    measure, names = ("finite" if kind == "ogden" else "small"), tuple(OF_LAWS[kind])
+    soft = neo_hookean(**SOFT) if kind == "ogden" else linear_elastic(young=1.0, poisson=0.2)
+    cell = laminate_cell(2, {"soft": 0.4, "stiff": 0.6}, resolution=2)
+    phases = {"soft": soft, "stiff": of_law(kind, parameters=names)}
+    rve = RVEMaterial(cell, phases, Kinematics(2, measure), degree=1, rtol=1e-12)
+    assert rve.parameter_names == tuple(f"stiff.{name}" for name in names)
+    rng = np.random.default_rng(4)
+    strain = rve.kinematics.rest + rng.uniform(-0.05, 0.05, (3, rve.kinematics.size))
+    values = np.array([*OF_LAWS[kind].values()]) * rng.uniform(0.8, 1.2, (3, len(names)))
+    state = rve.evaluate(0.4 * strain + 0.6 * rve.kinematics.rest, None, 0.1, parameters=values)
+    hint = np.zeros((3, rve.num_hint))
+    batch = Batch(strain, state.state, 0.3, values, hint)
+    check_sensitivity(rve, batch, 1e-9)
+    plain = RVEMaterial(
+        cell, {**phases, "stiff": of_law(kind)}, rve.kinematics, degree=1, rtol=1e-12
+    )
+    same = np.tile([*OF_LAWS[kind].values()], (3, 1))
+    got, expected = rve.evaluate(strain, parameters=same), plain.evaluate(strain)
+    np.testing.assert_allclose(got.stress, expected.stress, rtol=0, atol=1e-11)
 
 
 def test_values_out_of_range_fail_as_data() -> None:

@@ -18,8 +18,12 @@ from fesurrogate.laws import (
     J2Plasticity,
     Linear,
     NeoHookean,
+    Ogden,
     Rotated,
+    TransverselyIsotropic,
+    Viscoelastic,
     isotropic_stiffness,
+    transversely_isotropic_stiffness,
 )
 from fesurrogate.material import Material, Response
 
@@ -41,6 +45,54 @@ def elastic(measure: Any) -> Callable[..., Material]:
     return make
 
 
+def in_terms(gdim: Any, *, bulk_modulus: float, parameters: Any = (), **terms: float) -> Ogden:
+    pairs = [(terms[f"modulus_{k}"], terms[f"exponent_{k}"]) for k in (1, 2)]
+    return Ogden(gdim, terms=pairs, bulk_modulus=bulk_modulus, parameters=parameters)
+
+
+def in_branches(gdim: Any, *, parameters: Any = (), **constants: float) -> Viscoelastic:
+    branches = {
+        f"{part}_branches": [
+            (constants.pop(f"{part}_modulus_{k}"), constants.pop(f"{part}_time_{k}"))
+            for k in range(1, count + 1)
+        ]
+        for part, count in (("shear", 2), ("bulk", 1))
+    }
+    return Viscoelastic(gdim, **constants, **branches, parameters=parameters)
+
+
+def fibrous(measure: Any) -> Callable[..., Material]:
+    def make(gdim: Any, **constants: Any) -> Material:
+        direction = [1.0, 2.0, -0.5][:gdim]
+        return TransverselyIsotropic(Kinematics(gdim, measure), **constants, direction=direction)
+
+    return make
+
+
+TERMS = {
+    "modulus_1": 0.9,
+    "exponent_1": 1.3,
+    "modulus_2": -0.2,
+    "exponent_2": -2.0,
+    "bulk_modulus": 2.0,
+}
+POLYMER = {
+    "shear_modulus": 1.0,
+    "bulk_modulus": 2.5,
+    "shear_modulus_1": 3.0,
+    "shear_time_1": 0.4,  # below and above dt = 1, where a series takes over
+    "shear_modulus_2": 0.7,
+    "shear_time_2": 5.0,
+    "bulk_modulus_1": 1.5,
+    "bulk_time_1": 0.6,
+}
+CARBON = {
+    "young_along": 23.0,
+    "young_across": 15.0,
+    "shear_along": 2.4,
+    "poisson_along": 0.25,
+    "poisson_across": 0.3,
+}
 LAWS: dict[str, tuple[Callable[..., Material], dict[str, float], tuple[str, ...]]] = {
     "elastic": (elastic("small"), {"young": 3.0, "poisson": 0.3}, ("young", "poisson")),
     "elastic F": (elastic("finite"), {"young": 3.0, "poisson": -0.2}, ("poisson", "young")),
@@ -54,6 +106,12 @@ LAWS: dict[str, tuple[Callable[..., Material], dict[str, float], tuple[str, ...]
     ),
     "steel": (J2Plasticity, STEEL, tuple(STEEL)),
     "yield stress": (J2Plasticity, STEEL, ("yield_stress",)),
+    "Ogden": (in_terms, TERMS, tuple(TERMS)),
+    "exponent": (in_terms, TERMS, ("exponent_2",)),
+    "polymer": (in_branches, POLYMER, tuple(POLYMER)),
+    "slow": (in_branches, POLYMER, ("shear_time_2", "bulk_time_1", "shear_modulus")),
+    "fibres": (fibrous("small"), CARBON, tuple(CARBON)),
+    "fibres F": (fibrous("finite"), CARBON, tuple(CARBON)[::-1]),
     "perfect": (J2Plasticity, {**STEEL, "saturation": 0.0}, ("young", "hardening", "poisson")),
 }
 every_law = pytest.mark.parametrize("name", LAWS)
@@ -98,7 +156,8 @@ def test_contract(name: str, gdim: int) -> None:
     step = 2e-4 if isinstance(material, J2Plasticity) else 0.02
     check_contract(
         material, strains_of(material), comm,
-        parameters=graded(name), step=step, objective="rubber" in name,
+        parameters=graded(name), step=step,
+        objective="rubber" in name or isinstance(material, Ogden),
     )  # fmt: skip
 
 
@@ -135,6 +194,37 @@ def test_sensitivity_of_plasticity_with_history(name: str, gdim: int) -> None:
     assert 4 <= flowing.sum() <= 9 and (state[~flowing, 6] > 0).any()
     check_sensitivity(material, batch, 1e-12)
     check_consistent(material, batch, 1e-12, 2e-5)
+
+
+@gdims
+@pytest.mark.parametrize("dt", [0.0, 0.01, 0.3, 1.0, 7.0, 1e9])
+def test_sensitivity_of_relaxation_with_history(gdim: int, dt: float) -> None:
+    """From a state under stress, in increments far below and far above the relaxation times."""
+    material, values = law_of("polymer", gdim), graded("polymer")
+    state = material.evaluate(strains_of(material), None, 0.2, parameters=values).state
+    second = -0.5 * strains_of(material)[::-1]
+    batch = Batch(second, state, dt, values, np.zeros((N, 0)))
+    check_sensitivity(material, batch, 1e-12)
+    answer = material.evaluate(second, state, dt, parameters=values, sensitivity=True)
+    assert answer.sensitivity is not None
+    times = [k for k, name in enumerate(POLYMER) if "_time_" in name]
+    size = np.abs(answer.sensitivity[:, :, times]).max()
+    # without duration nothing relaxes; after a long time nothing is left, as 1 / dt
+    assert 0.0 < size <= 10.0 / dt if dt else size == 0.0
+
+
+@gdims
+@pytest.mark.parametrize("measure", ["small", "finite"])
+def test_fibres_are_linear_with_their_stiffness(gdim: int, measure: Any) -> None:
+    law = fibrous(measure)(gdim, **CARBON)
+    stiffness = transversely_isotropic_stiffness(
+        law.kinematics, **CARBON, direction=[1.0, 2.0, -0.5][:gdim]
+    )
+    plain, strain = Linear(law.kinematics, stiffness), strains_of(law)
+    got, expected = law.evaluate(strain), plain.evaluate(strain)
+    np.testing.assert_allclose(got.stress, expected.stress, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(got.tangent, expected.tangent, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(got.report["energy"], expected.report["energy"], rtol=1e-12)
 
 
 def test_yield_stress_moves_the_stress_in_closed_form() -> None:
@@ -189,20 +279,37 @@ OUT_OF_RANGE = {
     "rate": (-1.0, 0.0, np.nan),  # 0 beside a saturation
     "conductivity": (0.0, -1.0, np.inf),
     "shear_modulus": (0.0, -2.0, np.nan),
-    "bulk_modulus": (0.0, 2.0 / 3.0, np.inf),  # lame < 0 with some of the shear moduli
+    "bulk_modulus": (0.0, -1.0, np.inf),
+    "rubber by bulk: bulk_modulus": (2.0 / 3.0,),  # lame < 0 with some of the shear moduli
     "lame": (-1e-6, np.nan),
+    "modulus_1": (-0.5, np.nan, np.inf),  # a negative initial shear modulus
+    "exponent_1": (0.0, np.nan, -np.inf),
+    "modulus_2": (np.nan,),
+    "exponent_2": (0.0, 7.0),
+    "shear_modulus_1": (0.0, np.nan),
+    "shear_time_1": (0.0, -1.0, np.inf),
+    "shear_modulus_2": (-1.0,),
+    "shear_time_2": (np.nan,),
+    "bulk_modulus_1": (0.0,),
+    "bulk_time_1": (0.0, np.nan),
+    "young_along": (0.0, np.nan, 0.5),  # the last makes the solid unstable
+    "young_across": (-1.0, np.inf),
+    "shear_along": (0.0, np.inf),
+    "poisson_along": (np.nan, 1.0, -1.0),
+    "poisson_across": (1.0, -1.0, np.nan),
 }
+RANGED = ["elastic", "conductor", "rubber", "rubber by bulk", "steel", "Ogden", "polymer", "fibres"]
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["elastic", "conductor", "rubber", "rubber by bulk", "steel"])
+@pytest.mark.parametrize("name", RANGED)
 def test_points_out_of_range_fail_alone(name: str) -> None:
     material, names = law_of(name, 2), LAWS[name][2]
     clean_values = graded(name)
     strain = strains_of(material)
     clean = material.evaluate(strain, parameters=clean_values, sensitivity=True)
     for column, constant in enumerate(names):
-        for bad in OUT_OF_RANGE[constant]:
+        for bad in (*OUT_OF_RANGE[constant], *OUT_OF_RANGE.get(f"{name}: {constant}", ())):
             values = clean_values.copy()
             values[[0, 5], column] = bad
             answer = material.evaluate(strain, parameters=values, sensitivity=True)
@@ -222,6 +329,8 @@ def test_parameters_that_are_no_constants_are_refused() -> None:
         NeoHookean(2, shear_modulus=1.0, lame=1.0, parameters=("lame", "lame"))
     with pytest.raises(InputError, match="out of shear_modulus, bulk_modulus"):
         NeoHookean(2, shear_modulus=1.0, bulk_modulus=1.0, parameters=("lame",))
+    with pytest.raises(InputError, match="Ogden: parameters are 'modulus_3'; expected each once"):
+        Ogden(2, terms=[(1.0, 2.0)], bulk_modulus=1.0, parameters=("modulus_3",))
     law = IsotropicElastic(Kinematics(2), young=1.0, poisson=0.3, parameters="young")
     assert law.parameter_names == ("young",)
 

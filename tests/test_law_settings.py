@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import typing
 from pathlib import Path
@@ -243,9 +244,12 @@ def test_every_law_has_its_table_and_its_maker() -> None:
             assert shared.setdefault(name, annotation) == annotation
 
 
-VARYING: list[tuple[str, str, dict[str, float], str]] = [
+VARYING: list[tuple[str, str, dict[str, Any], str]] = [
     ("neo_hookean", "finite", {"shear_modulus": 1.3, "lame": 2.1}, "lame"),
     ("linear", "small", {"young": 3.0, "poisson": 0.3}, "young"),
+    ("ogden", "finite", OGDEN, "terms[0][0] as modulus_1"),
+    ("viscoelastic", "small", POLYMER, "bulk_branches[0][0] as bulk_modulus_1"),
+    ("transversely_isotropic", "small", FIBRE, "shear_along"),
     (
         "j2_plasticity",
         "small",
@@ -257,13 +261,20 @@ VARYING: list[tuple[str, str, dict[str, float], str]] = [
 
 @pytest.mark.parametrize(("kind", "measure", "constants", "name"), VARYING)
 def test_a_graded_body_pulls_as_one_of_the_mean_constant(
-    tmp_path: Path, kind: str, measure: str, constants: dict[str, float], name: str
+    tmp_path: Path, kind: str, measure: str, constants: dict[str, Any], name: str
 ) -> None:
     """Exactly: the strain is uniform, and the stress is linear in each of these constants."""
     path, pulls = tmp_path / "graded.toml", []
+    key, _, name = name.rpartition(" as ")
+    table = (key or name).partition("[")[0]
+    value = constants[table][0][0] if key else constants[name]
     for graded in (True, False):
-        mean = {**constants, name: constants[name] * (1.0 if graded else 1.5)}
-        given = f'[material.parameters]\n{name} = "{constants[name]} * (1 + x[0])"\n' * graded
+        mean = copy.deepcopy(constants)
+        if not graded and key:
+            mean[table][0][0] = 1.5 * value
+        elif not graded:
+            mean[name] = 1.5 * value
+        given = f'[material.parameters]\n{name} = "{value} * (1 + x[0])"\n' * graded
         path.write_text(
             f'[kinematics]\ngdim = 2\nmeasure = "{measure}"\n[material]\nkind = "{kind}"\n'
             f"{given}[material.{kind}]\n{toml(mean)}{BODY}"
@@ -298,11 +309,34 @@ def test_yield_stress_of_a_phase_a_point(tmp_path: Path) -> None:
         load_material(path, MPI.COMM_SELF)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "given"),
+    [
+        ("ogden", "exponent_3", -2.0),
+        ("viscoelastic", "shear_time_2", 5.0),
+        ("transversely_isotropic", "poisson_across", 0.3),
+    ],
+)
+def test_constants_of_a_phase_a_point(tmp_path: Path, kind: str, name: str, given: float) -> None:
+    """Named in a cell of one law, with the value that they have in all of it anyway."""
+    path = as_phases(tmp_path, kind)
+    path.write_text(path.read_text() + f'[material.parameters]\n"fibre.{name}" = {given}\n')
+    rve, law = load_material(path, MPI.COMM_SELF), expected_law(kind)
+    assert rve.parameter_names == (f"fibre.{name}",)
+    strain = strains_for(law)
+    got = rve.evaluate(strain, None, 0.3, parameters=np.full((4, 1), given), sensitivity=True)
+    expected = law.evaluate(strain, None, 0.3).stress
+    np.testing.assert_allclose(got.stress, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+    assert got.sensitivity is not None and got.sensitivity.any(axis=(1, 2)).all()
+
+
 @kinds
-def test_laws_without_constants_a_point_say_so(tmp_path: Path, kind: str) -> None:
+def test_parameters_that_are_no_constants_are_refused(tmp_path: Path, kind: str) -> None:
     path = as_material(tmp_path, kind)
-    path.write_text(path.read_text() + "[material.parameters]\nbulk_modulus = 1.0\n")
-    with pytest.raises(InputError, match=f"kind '{kind}' are the same at all points"):
+    path.write_text(path.read_text() + "[material.parameters]\ndirection = 1.0\n")
+    with pytest.raises(
+        InputError, match=f"material.{kind}: .*parameters are 'direction'; expected"
+    ):
         load_material(path)
 
 

@@ -12,7 +12,7 @@ from contract import check_contract
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import Viscoelastic
-from fesurrogate.laws.viscoelastic import _increment
+from fesurrogate.laws.maxwell import SMALL, dissipation_weights, relaxation
 from fesurrogate.material import Response
 
 SHEAR, BULK = 1.0, 2.5  # of the relaxed solid
@@ -171,11 +171,21 @@ def test_work_is_energy_and_dissipation(gdim: Any) -> None:
 def test_the_weights_of_the_dissipation_are_their_integrals() -> None:
     """A, B and C by quadrature of E², E (1 - E)/x and (1 - E)²/x², on both sides of the series."""
     nodes, weights = np.polynomial.legendre.leggauss(60)
-    for x in (1e-9, 1e-3, 0.5, 1 - 1e-12, 1.0, 3.0, 20.0):
+    for x in (1e-9, 1e-3, 0.1, SMALL * (1 - 1e-12), SMALL, 1.0, 3.0, 20.0):
         at, by = 0.5 * x * (1 + nodes), 0.5 * x * weights
         decay, rise = np.exp(-at), -np.expm1(-at) / x
         expected = [by @ decay**2, by @ (decay * rise), by @ rise**2]
-        np.testing.assert_allclose(_increment(x)[2], expected, rtol=1e-12)
+        got = np.ravel(dissipation_weights(np.array([x])))
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_the_slope_of_the_gain_is_its_integral() -> None:
+    """φ - E = ∫ (exp(-t) - exp(-x)) dt / x, positive everywhere: by quadrature."""
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    for x in (1e-9, 1e-3, 0.1, SMALL * (1 - 1e-12), SMALL, 1.0, 3.0, 20.0):
+        at = 0.5 * x * (1 + nodes)
+        expected = 0.5 * weights @ (np.exp(-x) * np.expm1(x - at))
+        assert relaxation(np.array([x]))[2][0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_plane_strain_is_the_solid_without_out_of_plane_strain() -> None:

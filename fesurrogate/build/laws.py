@@ -15,11 +15,10 @@ from fesurrogate.laws import (
     Conductor,
     IsotropicElastic,
     J2Plasticity,
-    Linear,
     NeoHookean,
     Ogden,
+    TransverselyIsotropic,
     Viscoelastic,
-    transversely_isotropic_stiffness,
 )
 from fesurrogate.material import Material
 
@@ -30,14 +29,12 @@ class Law:
 
     Attributes:
         measures: Strain measures that the law is meant for.
-        make: Called as ``make(kinematics, **constants)``, and with ``parameters`` where some
-            constants are given a point.
-        varying: Whether constants can be given a point.
+        make: Called as ``make(kinematics, **constants, parameters=names)``, with the names of the
+            constants that are given a point.
     """
 
     measures: tuple[str, ...]
     make: Callable[..., Material]
-    varying: bool = False
 
 
 def law(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
@@ -62,9 +59,8 @@ def make_phase(
     """
     from fesurrogate.micro import conductor, linear_elastic, neo_hookean
 
-    energies: dict[
-        str, tuple[str, Callable[..., Any]]
-    ] = {  # their constants become parameters in the cell
+    # their constants become parameters in the cell
+    energies: dict[str, tuple[str, Callable[..., Any]]] = {
         "neo_hookean": ("finite", neo_hookean),
         "linear_elastic": ("small", linear_elastic),
         "conductor": ("gradient", conductor),
@@ -81,13 +77,6 @@ def _made(
 ) -> Material:
     chosen = LAWS[kind]
     _check_measure(kind, chosen.measures, kinematics)
-    if not parameters:
-        return chosen.make(kinematics, **constants)
-    if not chosen.varying:
-        raise InputError(
-            f"parameters {', '.join(parameters)} given; the constants of kind {kind!r} are the "
-            "same at all points"
-        )
     return chosen.make(kinematics, **constants, parameters=tuple(parameters))
 
 
@@ -110,7 +99,7 @@ def _linear(
     young: float | None,
     poisson: float | None,
     conductivity: float | None,
-    parameters: Sequence[str] = (),
+    parameters: Sequence[str],
 ) -> Material:
     if (kinematics.measure == "gradient") != (conductivity is not None):
         needed = "conductivity" if kinematics.measure == "gradient" else "young and poisson"
@@ -121,16 +110,12 @@ def _linear(
     return Conductor(kinematics.gdim, conductivity=conductivity, parameters=parameters)
 
 
-def _transversely_isotropic(kinematics: Kinematics, **constants: Any) -> Material:
-    return Linear(kinematics, transversely_isotropic_stiffness(kinematics, **constants))
-
-
 LAWS = {
-    "neo_hookean": Law(("finite",), _in_space(NeoHookean), varying=True),
+    "neo_hookean": Law(("finite",), _in_space(NeoHookean)),
     "ogden": Law(("finite",), _in_space(Ogden)),
-    "linear": Law(("small", "finite", "gradient"), _linear, varying=True),
-    "transversely_isotropic": Law(("small",), _transversely_isotropic),
+    "linear": Law(("small", "finite", "gradient"), _linear),
+    "transversely_isotropic": Law(("small",), TransverselyIsotropic),
     "viscoelastic": Law(("small",), _in_space(Viscoelastic)),
-    "j2_plasticity": Law(("small",), _in_space(J2Plasticity), varying=True),
+    "j2_plasticity": Law(("small",), _in_space(J2Plasticity)),
 }
 """By ``kind``; the constants of each are those of ``fesurrogate/config/phase.py``."""

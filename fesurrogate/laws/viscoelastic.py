@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import exp, expm1, factorial
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 import numpy as np
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, BoolArray, Kinematics
+from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, Kinematics
+from fesurrogate.laws.constants import POSITIVE, Constants
+from fesurrogate.laws.maxwell import dissipation_weights, relaxation
 from fesurrogate.material import Material, Response, masked
-
-TERMS = 20  # of the series below dt = relaxation time: the first one left out is below 1e-17
 
 
 @final
@@ -46,10 +45,17 @@ class Viscoelastic(Material):
         bulk_modulus: κ > 0 of the relaxed solid, in units of stress.
         shear_branches: (G_i, τ_i) for each branch, modulus > 0 and relaxation time > 0.
         bulk_branches: (K_j, τ_j) likewise.
+        parameters: Names of constants that are parameters of the points instead: of
+            ``shear_modulus`` and ``bulk_modulus``, ``shear_modulus_1`` and ``shear_time_1`` of the
+            first shear branch, ``bulk_modulus_1`` and ``bulk_time_1`` of the first bulk branch,
+            and so on. A point whose parameters are out of range fails.
 
     Raises:
-        InputError: A constant is out of range, or, by :meth:`evaluate`, dt is negative or not
-            finite.
+        InputError: A constant is out of range, a parameter is none of them, or, by
+            :meth:`evaluate`, dt is negative or not finite.
+
+    Note:
+        The sensitivity is that of the stress at the end of an increment from a given state.
     """
 
     def __init__(
@@ -60,17 +66,19 @@ class Viscoelastic(Material):
         bulk_modulus: float,
         shear_branches: Sequence[Sequence[float]] = (),
         bulk_branches: Sequence[Sequence[float]] = (),
+        parameters: Sequence[str] = (),
     ) -> None:
-        moduli = {"shear_modulus": shear_modulus, "bulk_modulus": bulk_modulus}
-        for name, value in moduli.items():
-            if not (np.isfinite(value) and value > 0.0):
-                raise InputError(f"Viscoelastic: {name} is {value!r}; expected a finite number > 0")
+        values = {"shear_modulus": shear_modulus, "bulk_modulus": bulk_modulus}
+        self._counts = {"shear": len(shear_branches), "bulk": len(bulk_branches)}
+        for part, branches in (("shear", shear_branches), ("bulk", bulk_branches)):
+            for k, (modulus, time) in enumerate(_checked(f"{part}_branches", branches), start=1):
+                values |= {f"{part}_modulus_{k}": modulus, f"{part}_time_{k}": time}
+        ranges = dict.fromkeys(values, POSITIVE)
+        self._constants = Constants("Viscoelastic", values, ranges, parameters=parameters)
+        self.parameter_names = self._constants.names
         self.kinematics = Kinematics(gdim)
-        self.shear_modulus, self.bulk_modulus = float(shear_modulus), float(bulk_modulus)
-        self.shear_branches = _checked("shear_branches", shear_branches)
-        self.bulk_branches = _checked("bulk_branches", bulk_branches)
         size = self.kinematics.size
-        self.num_state = size * (1 + len(self.shear_branches)) + len(self.bulk_branches) + 1
+        self.num_state = size * (1 + self._counts["shear"]) + self._counts["bulk"] + 1
         solid = SYMMETRIC_PAIRS[3]
         columns = [solid.index(pair) for pair in SYMMETRIC_PAIRS[gdim]]
         self._trace = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])[columns]  # (m,)
@@ -94,41 +102,57 @@ class Viscoelastic(Material):
         if not (np.isfinite(dt) and dt >= 0.0):
             raise InputError(f"Viscoelastic: dt is {dt!r}; expected a finite number >= 0")
         n, size = strain.shape
-        ok: BoolArray = np.asarray(np.isfinite(strain).all(axis=1), dtype=np.bool_)
-        ok &= np.isfinite(state).all(axis=1)
+        constants, ok = self._constants.at(parameters)
+        ok &= np.isfinite(strain).all(axis=1) & np.isfinite(state).all(axis=1)
         safe, start = (np.where(ok[:, None], rows, 0.0) for rows in (strain, state))
         end = state.copy()
         end[ok, :size] = strain[ok]
-        shear, bulk = self.shear_modulus, self.bulk_modulus  # of this increment, in the end
+        shear, bulk = constants["shear_modulus"].copy(), constants["bulk_modulus"].copy()
         deviator, volume = safe @ self._deviator, safe @ self._trace  # (n, m), (n,)
         change = safe - start[:, :size]
         flow, swell = change @ self._deviator, change @ self._trace
-        stress, pressure = 2.0 * shear * deviator, bulk * volume
+        stress, pressure = 2.0 * shear[:, None] * deviator, bulk * volume
+        slopes = {"shear_modulus": 2.0 * deviator, "bulk_modulus": volume[:, None] * self._trace}
         energy = shear * self._norm(deviator, deviator) + 0.5 * bulk * volume**2
         lost = start[:, -1].copy()
         column = size
-        for modulus, time in self.shear_branches:
+        for k in range(1, self._counts["shear"] + 1):
+            modulus = constants[f"shear_modulus_{k}"]
+            time = self._time(f"shear_time_{k}", constants)
             branch = slice(column, column + size)
             column += size
-            old, drive = start[:, branch], 2.0 * modulus * flow
-            decay, gain, weights = _increment(dt / time)
-            new = decay * old + gain * drive
+            old, drive = start[:, branch], 2.0 * modulus[:, None] * flow
+            x: Array = np.asarray(dt / time)
+            decay, gain, lag = relaxation(x)
+            new = decay[:, None] * old + gain[:, None] * drive
             stress += new
             shear += gain * modulus
             energy += self._norm(new, new) / (4.0 * modulus)
             products = (self._norm(old, old), self._norm(old, drive), self._norm(drive, drive))
-            lost += _weighted(weights, products) / (2.0 * modulus)
+            lost += _weighted(dissipation_weights(x), products) / (2.0 * modulus)
             end[ok, branch] = new[ok]
-        for modulus, time in self.bulk_branches:
+            if sensitivity:
+                slopes[f"shear_modulus_{k}"] = 2.0 * gain[:, None] * flow
+                relaxed = (x * decay)[:, None] * old + lag[:, None] * drive
+                slopes[f"shear_time_{k}"] = relaxed / time[:, None]
+        for k in range(1, self._counts["bulk"] + 1):
+            modulus = constants[f"bulk_modulus_{k}"]
+            time = self._time(f"bulk_time_{k}", constants)
             before, load = start[:, column], modulus * swell
-            decay, gain, weights = _increment(dt / time)
+            x = np.asarray(dt / time)
+            decay, gain, lag = relaxation(x)
             after = decay * before + gain * load
             pressure = pressure + after
             bulk += gain * modulus
             energy += after**2 / (2.0 * modulus)
-            lost += _weighted(weights, (before**2, before * load, load**2)) / modulus
+            products = (before**2, before * load, load**2)
+            lost += _weighted(dissipation_weights(x), products) / modulus
             end[ok, column] = after[ok]
             column += 1
+            if sensitivity:
+                slopes[f"bulk_modulus_{k}"] = (gain * swell)[:, None] * self._trace
+                eased = (x * decay * before + lag * load) / time
+                slopes[f"bulk_time_{k}"] = eased[:, None] * self._trace
         end[ok, -1] = lost[ok]
         report = {"energy": energy, "dissipation": lost}
         if size == 3:
@@ -137,18 +161,22 @@ class Viscoelastic(Material):
             values[~ok] = np.nan
         moduli = None
         if tangent:
-            matrix = bulk * np.outer(self._trace, self._trace) + 2.0 * shear * self._deviator
-            moduli = np.broadcast_to(matrix, (n, size, size)).copy()
+            moduli = bulk[:, None, None] * np.outer(self._trace, self._trace)
+            moduli += 2.0 * shear[:, None, None] * self._deviator
         response = Response(
             stress + pressure[:, None] * self._trace,
             moduli,
             end,
             hint.copy(),
             np.ones(n, dtype=bool),
-            np.zeros((n, size, 0)) if sensitivity else None,
+            self._constants.columns(slopes, (n, size)) if sensitivity else None,
             report,
         )
         return masked(response, ok)
+
+    def _time(self, name: str, constants: Mapping[str, Array]) -> Array:  # (n,) or (1,)
+        """Return a relaxation time; one that is the same at all points once, to work less."""
+        return constants[name] if name in self.parameter_names else constants[name][:1]
 
     def _norm(
         self,
@@ -177,33 +205,8 @@ def _checked(
     return tuple(pairs)
 
 
-def _increment(
-    x: float,  # dt / relaxation time
-) -> tuple[float, float, tuple[float, float, float]]:
-    """Return exp(-x), φ, and the weights of the dissipation of an increment.
-
-    On the way the stress of a branch is s(t) = E s_0 + (1 - E) d / x with E = exp(-t/τ) and the
-    drive d = 2 G Δe. The weights of s_0 : s_0, 2 s_0 : d and d : d in ∫ s : s dt / τ are
-
-    A = (1 - exp(-2x)) / 2,  B = (1 - exp(-x))² / (2x),
-    C = (x - 2 (1 - exp(-x)) + (1 - exp(-2x)) / 2) / x²
-
-    with C from its series where the terms cancel.
-    """
-    if x == 0.0:
-        return 1.0, 1.0, (0.0, 0.0, 0.0)
-    rise = -expm1(-x)
-    if x < 1.0:
-        third = sum(
-            (-x) ** (k - 2) * (2.0 - 2.0 ** (k - 1)) / factorial(k) for k in range(3, 3 + TERMS)
-        )
-    else:
-        third = (x - 2.0 * rise - 0.5 * expm1(-2.0 * x)) / x**2
-    return exp(-x), rise / x, (-0.5 * expm1(-2.0 * x), 0.5 * rise**2 / x, third)
-
-
 def _weighted(
-    weights: tuple[float, float, float],
+    weights: tuple[Array, Array, Array],  # (n,) each
     products: tuple[Array, Array, Array],  # (n,) each
 ) -> Array:  # (n,)
     """Return A s_0 : s_0 + 2 B s_0 : d + C d : d, which rounding must not make negative."""
