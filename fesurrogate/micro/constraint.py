@@ -51,8 +51,9 @@ def periodic_masters(
     if has_void:
         unmatched = unmatched[_nearly_met(fractional, reduced, unmatched, tolerance)]
     if unmatched.size:
+        place = ", ".join(f"{value:.6g}" for value in x[unmatched[0]])
         raise InputError(
-            f"the cell's faces do not match: the node at {x[unmatched[0]].tolist()} has no "
+            f"the cell's faces do not match: the node at [{place}] has no "
             f"partner on the opposite face ({unmatched.size} such nodes); make the mesh periodic "
             "(gmsh: setPeriodic), or take boundary 'linear'"
         )

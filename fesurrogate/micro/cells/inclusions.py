@@ -228,10 +228,11 @@ def _made(
             mesh = mesh_with(gmsh, centres, radius)
             mesh = resized(mesh, centres, radius, lattice=lattice, fraction=volume_fraction)
     if radius >= touching:
+        curved = ", or curved elements (degree 2, in a TOML geometry_degree = 2)"
         raise InputError(
             f"resolution {resolution} is too coarse for volume_fraction {volume_fraction:g}: "
-            "inclusions that keep it as meshed would touch; take a larger resolution, or curved "
-            "elements (degree 2, in a TOML geometry_degree = 2)"
+            "inclusions that keep it as meshed would touch; take a larger resolution"
+            f"{curved if degree == 1 else ''}"
         )
     phases = {"matrix": np.flatnonzero(~mesh.inside)}
     if not hollow:
