@@ -1,6 +1,7 @@
-"""Materials of Materials: the same answers, from other ranks."""
+"""Materials of Materials: the same answers from other ranks, or from another model."""
 
 from fesurrogate.combine.balanced import Balanced
 from fesurrogate.combine.gathered import Gathered, server_number
+from fesurrogate.combine.guarded import Guarded
 
-__all__ = ["Balanced", "Gathered", "server_number"]
+__all__ = ["Balanced", "Gathered", "Guarded", "server_number"]

@@ -1,0 +1,146 @@
+"""From doubts to a decision that has a meaning: the stress error that is tolerated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Array, BoolArray
+from fesurrogate.material import Response
+from fesurrogate.trust.measures import Measure
+
+RISK = 0.05
+"""Share of points like those at the limit whose error may exceed the tolerance."""
+
+
+@final
+@dataclass(frozen=True)
+class CalibratedMeasure:
+    """A measure, and what it said of points whose error is known.
+
+    Attributes:
+        measure: The measure.
+        doubt: (k,), of points that training has not seen.
+        error: (k,), |Δstress| of these over the root mean square of |stress| in the dataset.
+
+    Raises:
+        InputError: Arrays that do not match, or no points.
+    """
+
+    measure: Measure
+    doubt: Array
+    error: Array
+
+    def __post_init__(self) -> None:
+        if self.doubt.ndim != 1 or self.doubt.shape != self.error.shape or not len(self.doubt):
+            raise InputError(
+                f"measure {self.measure.name!r}: doubts of shape {self.doubt.shape} with errors of "
+                f"shape {self.error.shape}; expected the same points, at least one"
+            )
+        if np.isnan(self.doubt).any() or np.isnan(self.error).any():
+            raise InputError(f"measure {self.measure.name!r}: doubts or errors are NaN")
+
+    def limit(self, tolerance: float) -> float:
+        """Return the largest doubt at which an error above the tolerance is unlikely enough.
+
+        The logarithm of the error grows with the doubt by isotonic regression, and lies above that
+        by no more than a margin in all but a share :data:`RISK` of the points. The limit is the
+        largest doubt seen at which regression and margin stay below the tolerance: beyond the
+        doubts seen nothing is known, and nothing trusted.
+
+        Source: R. E. Barlow, D. J. Bartholomew, J. M. Bremner and H. D. Brunk, Statistical
+            Inference under Order Restrictions, Wiley 1972, for the regression; the margin is a
+            quantile as in split conformal prediction (:mod:`fesurrogate.train.calibration`).
+        """
+        finite = np.isfinite(self.doubt) & np.isfinite(self.error)
+        order = np.argsort(self.doubt[finite], kind="stable")
+        doubt = self.doubt[finite][order]
+        if not len(doubt):
+            return -np.inf
+        error = np.log(np.maximum(self.error[finite][order], 1e-16))
+        typical = isotonic_regression(error).x
+        margin = np.quantile(error - typical, 1.0 - RISK)
+        safe = np.flatnonzero(typical + margin <= np.log(max(tolerance, 1e-300)))
+        return float(doubt[safe[-1]]) if len(safe) else -np.inf
+
+
+@final
+@dataclass(frozen=True)
+class FixedMeasure:
+    """A measure with a limit that does not depend on the tolerance.
+
+    Attributes:
+        measure: The measure.
+        largest: Doubt up to which it trusts.
+    """
+
+    measure: Measure
+    largest: float = 0.0
+
+    def limit(self, tolerance: float) -> float:
+        """Return the limit."""
+        return self.largest
+
+
+@final
+class Trust:
+    """Which answers are believed, for a tolerated error of the stress.
+
+    A point is trusted where every measure's doubt is at most its limit for the tolerance.
+
+    Args:
+        measures: At least one.
+        tolerance: |Δstress| over the root mean square of |stress| in the dataset; >= 0.
+
+    Attributes:
+        names: Of the measures.
+        limits: (measures,), the largest doubts that are trusted.
+
+    Raises:
+        InputError: No measure, two of one name, or a tolerance that is negative.
+    """
+
+    def __init__(
+        self, measures: Sequence[CalibratedMeasure | FixedMeasure], tolerance: float
+    ) -> None:
+        self.names = tuple(each.measure.name for each in measures)
+        if not measures or len(set(self.names)) < len(measures):
+            raise InputError(f"Trust: measures {list(self.names)}; expected different ones")
+        if not (np.isfinite(tolerance) and tolerance >= 0.0):
+            raise InputError(
+                f"Trust: tolerance is {tolerance!r}; expected a stress error >= 0, relative to "
+                "the root mean square of the dataset: 0.01 is one percent"
+            )
+        self.measures, self.tolerance = tuple(measures), tolerance
+        self.limits = np.array([each.limit(tolerance) for each in measures])
+
+    def doubts(
+        self,
+        strain: Array,  # (n, m)
+        parameters: Array,  # (n, p)
+        response: Response,
+    ) -> Array:  # (n, measures)
+        """Return every measure's doubt of every point."""
+        columns = [each.measure.doubt(strain, parameters, response) for each in self.measures]
+        return np.stack(columns, axis=1)
+
+    def trusted(
+        self,
+        doubts: Array,  # (n, measures)
+    ) -> BoolArray:  # (n,)
+        """Return which points are trusted."""
+        return np.asarray((doubts <= self.limits).all(axis=1), dtype=np.bool_)
+
+    def reasons(
+        self,
+        doubts: Array,  # (n, measures)
+    ) -> NDArray[np.int64]:  # (n,)
+        """Return 0 for a trusted point, else 1 + the index of the measure it fails first."""
+        failed = ~(doubts <= self.limits)
+        return np.where(failed.any(axis=1), 1 + failed.argmax(axis=1), 0)

@@ -1,0 +1,119 @@
+"""A tolerance that means an error, from doubts that do not."""
+
+import numpy as np
+import pytest
+
+from fesurrogate import Kinematics
+from fesurrogate.data.generate import generate
+from fesurrogate.data.sampling import stretches
+from fesurrogate.errors import InputError
+from fesurrogate.laws import NeoHookean
+from fesurrogate.material import Material, Response
+from fesurrogate.trust import (
+    CalibratedMeasure,
+    Deviation,
+    FixedMeasure,
+    Novelty,
+    Trust,
+    Violation,
+    calibrate,
+    stress_scale,
+    training_inputs,
+)
+
+FINITE = Kinematics(2, "finite")
+LAW = NeoHookean(2, shear_modulus=1.0, lame=1.5)
+
+
+class Doubtful(Material):
+    """A law whose stress is off by an error that grows away from rest, and which half knows."""
+
+    kinematics = FINITE
+
+    def respond(self, strain, state, dt, **arguments) -> Response:  # type: ignore[no-untyped-def]
+        answer = LAW.evaluate(strain, tangent=arguments["tangent"])
+        distance = np.linalg.norm(strain - FINITE.rest, axis=1)
+        wave = np.abs(np.sin(1e3 * strain[:, 0]))  # what the deviation does not know
+        error = distance**4 * np.exp(wave - 0.5)
+        answer.stress[:, 0] += error
+        report = {"energy": answer.report["energy"], "standard_deviation": distance**4}
+        return Response(
+            answer.stress, answer.tangent, answer.state, answer.hint, answer.ok, report=report
+        )
+
+
+def calibrated(measure: type, *, samples: int = 200) -> tuple[CalibratedMeasure, float]:
+    training = generate(LAW, stretches(FINITE, 100, 0.2))
+    scale = stress_scale(training)
+    made = Deviation(scale) if measure is Deviation else Novelty(FINITE, training_inputs(training))
+    unseen = generate(LAW, stretches(FINITE, samples, 0.35, seed=1), tangents=False)
+    return calibrate(Doubtful(), [made], unseen, scale=scale)[0], scale
+
+
+@pytest.mark.parametrize("tolerance", [0.003, 0.01, 0.03])
+def test_of_the_trusted_few_exceed_the_tolerance_and_most_of_the_good_are_trusted(
+    tolerance: float,
+) -> None:
+    known, scale = calibrated(Deviation)
+    trust = Trust([known], tolerance)
+    strain = stretches(FINITE, 2000, 0.35, seed=2)[:, 0]
+    answer = Doubtful().evaluate(strain)
+    error = np.linalg.norm(answer.stress - LAW.evaluate(strain).stress, axis=1) / scale
+    trusted = trust.trusted(trust.doubts(strain, np.zeros((2000, 0)), answer))
+    assert 100 < trusted.sum() < 1900
+    assert (error[trusted] > tolerance).mean() <= 0.05
+    assert trusted[error < tolerance / 2].mean() >= 0.8
+
+
+def test_a_larger_tolerance_trusts_more_and_none_trusts_nothing() -> None:
+    known, _ = calibrated(Deviation)
+    limits = [known.limit(tolerance) for tolerance in (1e-12, 1e-3, 1e-2, 1e-1, 1e3)]
+    assert limits[0] == -np.inf
+    assert (np.diff(limits[1:]) >= 0).all() and limits[1] < limits[-2]
+    assert limits[-1] == known.doubt.max()  # beyond what was seen nothing is known
+
+
+def test_novelty_is_zero_at_samples_grows_outside_and_does_not_see_rotations() -> None:
+    strain = stretches(FINITE, 200, 0.2)[:, 0]
+    training = generate(LAW, strain[:, None])
+    novelty = Novelty(FINITE, training_inputs(training))
+    answer = LAW.evaluate(strain)
+    none = np.zeros((200, 0))
+    np.testing.assert_allclose(novelty.doubt(strain, none, answer), 0.0, atol=1e-12)
+    unseen = stretches(FINITE, 200, 0.2, seed=3)[:, 0]
+    outside = FINITE.rest + 3.0 * (unseen - FINITE.rest)
+    inner, outer = novelty.doubt(unseen, none, answer), novelty.doubt(outside, none, answer)
+    assert 0.5 < np.median(inner) < 2.0  # in units of the samples' own distances
+    assert (outer > inner).mean() > 0.95
+    c, s = np.cos(0.7), np.sin(0.7)
+    turned = (np.array([[c, -s], [s, c]]) @ unseen.reshape(-1, 2, 2)).reshape(-1, 4)
+    np.testing.assert_allclose(novelty.doubt(turned, none, answer), inner, atol=1e-10)
+    unseen[0] = np.nan
+    assert novelty.doubt(unseen, none, answer)[0] == np.inf
+
+
+def test_violations() -> None:
+    strain = stretches(FINITE, 5, 0.1)[:, 0]
+    answer = LAW.evaluate(strain)
+    assert answer.tangent is not None
+    answer.report["energy"][1] = -1.0
+    answer.tangent[2, 3, 3] = -1.0
+    answer.ok[3] = False
+    answer.stress[4, 0] = np.nan
+    doubt = Violation(FINITE, 1.0).doubt(strain, np.zeros((5, 0)), answer)
+    assert doubt.tolist() == [0.0] + 4 * [np.inf]
+    trust = Trust([FixedMeasure(Violation(FINITE, 1.0))], 0.01)
+    assert trust.reasons(doubt[:, None]).tolist() == [0, 1, 1, 1, 1]
+
+
+def test_what_cannot_be_calibrated_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 40"):
+        calibrated(Deviation, samples=39)
+    with pytest.raises(InputError, match="tolerance"):
+        Trust([FixedMeasure(Violation(FINITE, 1.0))], -0.1)
+    with pytest.raises(InputError, match="measures"):
+        Trust([], 0.1)
+    solid = NeoHookean(3, shear_modulus=1.0, lame=1.0)
+    other = generate(solid, stretches(solid.kinematics, 50, 0.1))
+    with pytest.raises(InputError, match="gdim=3"):
+        calibrate(Doubtful(), [], other, scale=1.0)
