@@ -12,6 +12,8 @@ from torch import Tensor
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material, Response, masked
+from fesurrogate.surrogate.compiled import CompiledEnergy, obstacle
+from fesurrogate.surrogate.energy import EnergyNetwork
 from fesurrogate.surrogate.network import Network, NetworkResponse
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -21,21 +23,29 @@ NAMES = ("stress", "tangent", "energy", "state", "sensitivity")
 
 @final
 class NetworkMaterial(Material):
-    """Evaluates a network in cache-sized chunks, without building a graph.
+    """Evaluates a network without building a graph: by a compiled kernel, or by torch in chunks.
 
     Device, dtype and threads are handled here and nowhere else. Points whose strain is not
     admissible fail; whether the strain lies where the network was trained is not checked.
+    Sensitivities come from torch in either case.
 
     Args:
         network: The network; a copy is kept, so that training it on changes nothing here.
         dtype: ``float32`` is faster; its tangent then differs from the derivative of its stress
             by up to ``tangent_error``.
         device: A torch device.
-        chunk: Points evaluated at once.
-        threads: torch threads while evaluating, restored after; None leaves them alone.
+        chunk: Points that torch evaluates at once.
+        threads: torch threads while evaluating, restored after; None leaves them alone. The kernel
+            has one.
+        backend: ``numba`` for the kernel, ``torch``, or ``auto`` for the kernel where it covers
+            the network and Numba is installed.
+
+    Attributes:
+        backend: What evaluates, ``numba`` or ``torch``.
 
     Raises:
-        InputError: An unknown dtype, an unusable device, or a chunk or threads below 1.
+        InputError: An unknown dtype or backend, an unusable device, a chunk or threads below 1,
+            or a network that the kernel asked for cannot serve.
     """
 
     def __init__(
@@ -44,13 +54,16 @@ class NetworkMaterial(Material):
         *,
         dtype: Literal["float64", "float32"] = "float64",
         device: str = "cpu",
-        chunk: int = 2000,
+        chunk: int = 4000,
         threads: int | None = None,
+        backend: Literal["auto", "numba", "torch"] = "auto",
     ) -> None:
         if dtype not in DTYPES:
             raise InputError(f"dtype is {dtype!r}; expected 'float64' or 'float32'")
         if chunk < 1 or (threads is not None and threads < 1):
             raise InputError(f"chunk is {chunk} and threads {threads}; expected at least 1")
+        if backend not in ("auto", "numba", "torch"):
+            raise InputError(f"backend is {backend!r}; expected 'auto', 'numba' or 'torch'")
         self.kinematics = network.kinematics
         self.num_state = network.num_state
         self.parameter_names = network.parameter_names
@@ -59,10 +72,20 @@ class NetworkMaterial(Material):
         self._chunk, self._threads = chunk, threads
         try:
             self._device = torch.device(device)
-            network = copy.deepcopy(network).to(device=self._device, dtype=DTYPES[dtype])
+            copied = copy.deepcopy(network).to(device=self._device, dtype=DTYPES[dtype])
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device is {device!r}, which torch cannot use: {error}") from error
-        self._network = network.requires_grad_(False).eval()
+        self._network = copied.requires_grad_(False).eval()
+        reason = "" if backend == "torch" else obstacle(network, self._device)
+        if backend == "numba" and reason:
+            raise InputError(
+                f"backend is 'numba', but the kernel cannot serve: {reason}; take 'auto' or 'torch'"
+            )
+        self._compiled: CompiledEnergy | None = None
+        if backend != "torch" and not reason:
+            assert isinstance(network, EnergyNetwork)
+            self._compiled = CompiledEnergy(network, dtype)
+        self.backend = "torch" if self._compiled is None else "numba"
 
     def initial_state(self, n: int) -> Array:  # (n, s)
         """Return the state of n virgin points."""
@@ -79,13 +102,39 @@ class NetworkMaterial(Material):
         tangent: bool,
         sensitivity: bool,
     ) -> Response:
-        """Answer in chunks; rows that are not admissible fail."""
+        """Answer in blocks or chunks; rows that are not admissible fail."""
         n = len(strain)
         ok = self.kinematics.admissible(strain) & np.isfinite(parameters).all(axis=1)
         if not ok.all():
             strain = np.where(ok[:, None], strain, self.kinematics.rest)
             parameters = np.where(ok[:, None], parameters, 0.0)
-        parts: dict[str, Array] = {}
+        if self._compiled is not None and not (sensitivity and self.parameter_names):
+            parts = self._compiled(strain, parameters, tangent=tangent)
+        else:
+            parts = self._by_torch(strain, state, dt, parameters, tangent, sensitivity)
+        moduli, slope = parts.pop("tangent", None), parts.pop("sensitivity", None)
+        if sensitivity and not self.parameter_names:
+            slope = np.zeros((*strain.shape, 0))
+        stress, after = parts.pop("stress"), parts.pop("state", state.copy())
+        ok &= np.isfinite(stress).all(axis=1) & np.isfinite(after).all(axis=1)
+        for array in parts.values():
+            array[~ok] = np.nan
+        after = after if ok.all() else np.where(ok[:, None], after, state)
+        return masked(
+            Response(stress, moduli, after, hint.copy(), np.ones(n, dtype=bool), slope, parts), ok
+        )
+
+    def _by_torch(
+        self,
+        strain: Array,  # (n, m)
+        state: Array,  # (n, s)
+        dt: float,
+        parameters: Array,  # (n, p)
+        tangent: bool,
+        sensitivity: bool,
+    ) -> dict[str, Array]:  # by name (n, ...)
+        """Return what the network answers, chunk after chunk."""
+        n, parts = len(strain), dict[str, Array]()
         before = torch.get_num_threads()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
@@ -105,17 +154,7 @@ class NetworkMaterial(Material):
         finally:
             if self._threads is not None:
                 torch.set_num_threads(before)
-        moduli, slope = parts.pop("tangent", None), parts.pop("sensitivity", None)
-        if sensitivity and not self.parameter_names:
-            slope = np.zeros((*strain.shape, 0))
-        stress, after = parts.pop("stress"), parts.pop("state", state.copy())
-        ok &= np.isfinite(stress).all(axis=1) & np.isfinite(after).all(axis=1)
-        for array in parts.values():
-            array[~ok] = np.nan
-        after = after if ok.all() else np.where(ok[:, None], after, state)
-        return masked(
-            Response(stress, moduli, after, hint.copy(), np.ones(n, dtype=bool), slope, parts), ok
-        )
+        return parts
 
     def _tensor(
         self,
