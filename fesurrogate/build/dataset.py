@@ -74,6 +74,7 @@ def ensure_dataset(
     Raises:
         InputError: On all ranks: the settings cannot be used, or another run writes there.
     """
+    from fesurrogate.data.farm import check_source
     from fesurrogate.data.plan import plan_of
 
     if settings.material is None:
@@ -88,6 +89,7 @@ def ensure_dataset(
     ranges: dict[str, float | str] = dict.fromkeys(wanted.parameters, 0.0)
     table = replace(settings.material, kind=wanted.source, parameters=ranges or None)
     source = identify_material(table, settings, comm, allow_code=allow_code)
+    check_source(source.material)
     names = source.material.parameter_names
     recorded = together(
         comm,

@@ -54,13 +54,15 @@ def farm(
     """Evaluate strain paths from the virgin state. Collective.
 
     The ranks work in rounds: in each, every rank evaluates one block of paths (none, where they
-    have run out). All call the Material together and equally often, so that one that communicates
-    among ranks does no harm. After a round all ranks learn whether one raised, and then all raise.
+    have run out). After a round all ranks learn whether one raised, and then all raise.
+    A Material that communicates is refused: what it answers would depend on how the ranks share
+    the work. All call the Material together and equally often all the same, so that one that does
+    not say so does no harm.
     A path ends at its first failed increment; that one and the rest of it are kept as
     ``ok = False`` with NaN.
 
     Args:
-        material: Any Material.
+        material: Any Material that does not communicate among ranks.
         loading: Strain paths by number, the same on all ranks.
         paths: Numbers of the paths to evaluate, rising, the same on all ranks.
         comm: An mpi4py communicator; None works alone.
@@ -70,9 +72,10 @@ def farm(
         block: Paths in a block; by default so many that it holds about 8 points.
 
     Raises:
-        InputError: The Material lacks a report that is wanted.
+        InputError: The Material communicates, or lacks a report that is wanted.
         RuntimeError: The Material raised on another rank.
     """
+    check_source(material)
     rank, ranks = (0, 1) if comm is None else (comm.rank, comm.size)
     size = block or default_block(loading.increments)
     blocks = np.split(paths, np.flatnonzero(np.diff(paths // size)) + 1) if len(paths) else []
@@ -102,6 +105,19 @@ def farm(
                 raise RuntimeError(f"generate: rank {other} raised {message}")
         failed += sum(lost for (_, lost), _ in meeting)
         advance(sum(solved for (solved, _), _ in meeting), f"{failed} failed" if failed else "")
+
+
+def check_source(material: Material) -> None:
+    """Refuse a Material that communicates among ranks, on any number of them.
+
+    Raises:
+        InputError: It does.
+    """
+    if material.collective:
+        raise InputError(
+            f"generate: {type(material).__name__} communicates among ranks, but each has paths of "
+            "its own here; give the Material that it wraps, whose paths are spread over the ranks"
+        )
 
 
 def default_block(increments: int) -> int:

@@ -1,6 +1,7 @@
 """Strain paths that a macro run went along, kept as a dataset to sample from.
 
-A coarse run with a cheap Material shows where in strain space a body goes::
+A coarse run with a cheap Material shows where in strain space a body goes; ``[output] paths``
+writes it, and in a script::
 
     recorder = Recorder(model.fields["material"], comm)
     run_increments(problem, apply_load, times, on_accept=recorder)
@@ -11,6 +12,7 @@ and ``[generate] path = "recorded", recorded = "coarse"`` then asks another Mate
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -50,41 +52,49 @@ class Recorder:
     """
 
     def __init__(self, field: Points, comm: Any = None, *, tangents: bool = False) -> None:
-        self._field, self._comm, self._tangents = field, comm, tangents
-        self._steps: list[tuple[Array, Response, float]] = []
+        self._field, self._comm = field, comm
+        self._kept = ("strain", "stress", "ok", *(("tangent",) if tangents else ()))
+        self._steps: list[dict[str, Any]] = []
+        self._dt: list[float] = []
+
+    @property
+    def increments(self) -> int:
+        """T, number of increments so far."""
+        return len(self._dt)
 
     def __call__(self, increment: Step) -> None:
         """Remember an increment; to be given to ``run_increments`` as ``on_accept``."""
         response = self._field.response
         assert response is not None, "an increment is accepted after it was solved"
-        self._steps.append((self._field.current_strain().copy(), response, increment.dt))
+        now = {**vars(response), "strain": self._field.current_strain().copy()}
+        self._steps.append({name: now[name] for name in self._kept})  # not states and hints
+        self._dt.append(increment.dt)
 
-    def dataset(self) -> Dataset:
+    def dataset(self, meta: Mapping[str, Any] | None = None) -> Dataset:
         """Return the paths of the points of all ranks, on every rank. Collective.
 
         T is the number of increments so far, N that of the points.
+
+        Args:
+            meta: Facts to keep with the data.
         """
         material = self._field.material
         m = material.kinematics.size
         points = len(self._field.current_parameters())
-
-        def stacked(rows: list[Any], *shape: int) -> Any:  # (n, T, ...)
-            return np.stack(rows, axis=1) if rows else np.zeros((points, 0, *shape))
-
-        responses = [response for _, response, _ in self._steps]
+        shapes = {"strain": (m,), "stress": (m,), "ok": (), "tangent": (m, m)}
         mine: dict[str, Any] = {
-            "strain": stacked([strain for strain, _, _ in self._steps], m),
-            "stress": stacked([response.stress for response in responses], m),
-            "ok": stacked([response.ok for response in responses]).astype(bool),
-            "dt": np.tile([dt for _, _, dt in self._steps], (points, 1)),
-            "parameters": self._field.current_parameters(),
-            "tangent": None,
+            name: np.stack([step[name] for step in self._steps], axis=1)  # (n, T, ...)
+            if self._steps
+            else np.zeros((points, 0, *shapes[name]))
+            for name in self._kept
         }
-        if self._tangents:
-            mine["tangent"] = stacked([response.tangent for response in responses], m, m)
+        mine["ok"] = mine["ok"].astype(bool)
+        mine["dt"] = np.tile(self._dt, (points, 1))
+        mine["parameters"] = self._field.current_parameters()
         parts = [mine] if self._comm is None else self._comm.allgather(mine)
-        whole: dict[str, Any] = {
-            name: None if mine[name] is None else np.concatenate([part[name] for part in parts])
-            for name in mine
-        }
-        return Dataset(material.kinematics, parameter_names=material.parameter_names, **whole)
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in mine}
+        names = material.parameter_names
+        return Dataset(
+            material.kinematics, **{"tangent": None, **whole}, parameter_names=names,
+            meta=meta or {},
+        )  # fmt: skip
