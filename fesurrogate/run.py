@@ -23,11 +23,12 @@ from fesurrogate.fem.stepping import Increment, run_increments
 from fesurrogate.fem.values import cell_average
 from fesurrogate.kinematics import Array
 from fesurrogate.micro_output import MicroOutput, full_tensors, has_cells
+from fesurrogate.path_output import PathOutput
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import HistoryEntry, Results, versions
 
 FILES = ("results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png")
-"""What a run may write, besides the ``micro_NAME`` files of localisation."""
+"""What a run may write, besides the ``micro_NAME`` files of localisation and recorded paths."""
 
 REPORTS = ("plastic_strain", "dissipation")
 """Reports of Materials that are written as cell averages where there are any."""
@@ -126,6 +127,8 @@ def run(
     )
     if output is not None:
         write_json(output / "results.json", results.as_json(), comm)
+    if record.paths is not None:
+        record.paths.write(len(record.history))
     return Run(results, model, record.micro)
 
 
@@ -181,6 +184,7 @@ class _Recorder:
         begin = time.perf_counter()
         mesh = model.mesh.mesh
         self.micro = MicroOutput(model, output) if wanted.micro and has_cells(model) else None
+        self.paths = PathOutput(model, output) if wanted.paths and output is not None else None
         self._writer = None
         if output is not None and wanted.fields:
             self._writer = FieldWriter(output / "fields.xdmf", mesh)
@@ -210,6 +214,8 @@ class _Recorder:
             self._writer.write(increment.time, nodes={"u": self._model.u}, cells=cells)
         if self.micro is not None:
             self.micro(increment)
+        if self.paths is not None:
+            self.paths(increment)
         self._watch["output"] += time.perf_counter() - begin
 
     def finish(self) -> None:

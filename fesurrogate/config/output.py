@@ -29,4 +29,5 @@ class OutputSettings:
     folder: Path | None = None  # output/NAME-OF-THE-TOML under the current folder if None
     fields: bool = True
     pictures: bool = True
+    paths: bool = False  # what the points went through, for `[generate] recorded`
     micro: MicroOutputSettings | None = None
