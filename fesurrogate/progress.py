@@ -44,6 +44,13 @@ def progress_bar(
         yield _plain_lines(title, total, unit)
 
 
+def tell(text: str, *, enabled: bool = True) -> None:
+    """Write a line to where the bars are."""
+    if enabled:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
 def _silent(count: int, note: str = "") -> None:
     """Show nothing."""
 

@@ -97,6 +97,8 @@ class Results:
         points: Quadrature points of the mesh.
         unknowns: Macro unknowns.
         ranks: MPI ranks.
+        memory: Bytes on all ranks: ``estimate`` before the run, the ``process``, ``points``,
+            ``macro`` and ``micro`` that it adds up, and the measured ``peak``.
         history: The increments.
         micro: Localisation, where ``[output.micro]`` asks for it, else None.
         versions: Of the packages that matter.
@@ -118,6 +120,7 @@ class Results:
     points: int
     unknowns: int
     ranks: int
+    memory: Mapping[str, int]
     history: tuple[HistoryEntry, ...]
     micro: MicroResults | None
     versions: Mapping[str, str]

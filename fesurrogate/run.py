@@ -22,9 +22,10 @@ from fesurrogate.fem.points import cell_means, point_weights
 from fesurrogate.fem.stepping import Increment, run_increments
 from fesurrogate.fem.values import cell_average
 from fesurrogate.kinematics import Array
+from fesurrogate.memory import beside_peak
 from fesurrogate.micro_output import MicroOutput, full_tensors, has_cells
 from fesurrogate.path_output import PathOutput
-from fesurrogate.progress import progress_bar
+from fesurrogate.progress import progress_bar, tell
 from fesurrogate.results import HistoryEntry, Results, versions
 
 FILES = ("results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png")
@@ -71,6 +72,8 @@ def run(
         files = [output / name for name in FILES]
         together(comm, lambda: check_files(files) if comm.rank == 0 else None)
     model = build_problem(settings, comm, allow_code=allow_code)
+    needed = model.memory.summed(comm)
+    tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
     watch = {"setup": time.perf_counter() - begin, "output": 0.0}
     record = _Recorder(model, output, watch)
     times, message = settings.steps.end_times, ""
@@ -121,6 +124,7 @@ def run(
         points=total(sum(field.num_points for field in model.fields.values())),
         unknowns=V.dofmap.index_map.size_global * V.dofmap.index_map_bs,
         ranks=comm.size,
+        memory=beside_peak(model.memory, comm),
         history=tuple(record.history),
         micro=record.micro.results() if record.micro else None,
         versions=versions(),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fesurrogate.build.context import naming
 from fesurrogate.build.field import check_parameters, parameters_of
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
+from fesurrogate.build.memory import estimate_memory
 from fesurrogate.build.probes import Probe, locate
 from fesurrogate.combine import Balanced
 from fesurrogate.config import MacroSettings, Schedule, Settings
@@ -26,6 +27,7 @@ from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rect
 from fesurrogate.fem.problem import MacroProblem
 from fesurrogate.fem.strain import strain_of
 from fesurrogate.kinematics import Array
+from fesurrogate.memory import MemoryEstimate, check_fits
 
 AXES = {"x": 0, "y": 1, "z": 2}
 REST = "material"
@@ -55,6 +57,7 @@ class MacroModel:
         loads: What :meth:`apply_load` moves.
         probes: Points whose displacement is recorded.
         reactions: Facets of the boundaries whose reaction is recorded.
+        memory: What this rank will need.
     """
 
     settings: Settings
@@ -65,6 +68,7 @@ class MacroModel:
     problem: MacroProblem
     loads: list[Load]
     probes: list[Probe]
+    memory: MemoryEstimate
     reactions: dict[str, NDArray[np.int32]] = field(default_factory=dict)
 
     def apply_load(self, time: float) -> None:
@@ -123,14 +127,22 @@ def build_problem(
             table, settings, comm, where=where, allow_code=allow_code, gather=True
         )
         tables.append((table, materials[name]))
+    degree = _quadrature_degree(settings.macro, mesh)
+    spread = {
+        name: comm.size > 1 and table.balanced and table.kind == "rve"
+        for name, (table, _) in regions.items()
+    }
+    served = [(materials[k].material, len(cells), spread[k]) for k, (_, cells) in regions.items()]
+    memory = estimate_memory(V, served, degree=degree, options=settings.solver.macro)
+    check_fits(memory, comm)
     for name, (_, cells) in regions.items():
         material, table = materials[name].material, regions[name][0]
         where = name if name == REST else f"regions.{name}"
         with naming(where):
             parameters = parameters_of(material, table, mesh)
-        if comm.size > 1 and table.balanced and table.kind == "rve":
+        if spread[name]:
             material = Balanced(material, comm)
-        strain, degree = strain_of(u, kinematics), _quadrature_degree(settings.macro, mesh)
+        strain = strain_of(u, kinematics)
         fields[name] = MaterialField(
             material, strain, degree=degree, cells=cells, parameters=parameters
         )
@@ -140,7 +152,7 @@ def build_problem(
         u, list(fields.values()), bcs=bcs, external=external, options=settings.solver.macro
     )
     return MacroModel(
-        settings, tagged, u, materials, fields, problem, [*loads, *dead], probes, reactions
+        settings, tagged, u, materials, fields, problem, [*loads, *dead], probes, memory, reactions
     )
 
 
