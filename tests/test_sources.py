@@ -205,3 +205,66 @@ def test_paths_that_do_not_begin_at_rest_are_not_written(
     assert not (folder / "paths").exists()
     output.write(1)
     assert len(read_dataset(folder / "paths")) == 16
+
+
+SAMPLED = """
+[kinematics]
+gdim = 2
+[material]
+kind = "rve"
+{material}
+[material.rve]
+degree = 1
+[material.rve.cell]
+kind = "laminate"
+fractions = {{ soft = 0.5, hard = 0.5 }}
+resolution = 2
+[material.rve.phases.soft]
+kind = "linear_elastic"
+young = 1.0
+poisson = 0.0
+[material.rve.phases.hard]
+kind = "linear_elastic"
+young = 4.0
+poisson = 0.0
+[output]
+folder = "out"
+[generate]
+samples = 8
+stretch = 0.01
+{generate}
+"""
+FORMULA = '[material.parameters]\n"hard.young" = "4 + x[0]"'
+
+
+def test_formulas_of_a_run_are_ranges_of_the_data(folder: Path) -> None:
+    """Across the layers, σ_xx = 2 ε_xx / (1 / E + 1 / 1) where Poisson's ratio is 0."""
+    ranges = '[generate.parameters]\n"hard.young" = [3.0, 5.0]'
+    assert ends("generate", written(folder, SAMPLED.format(material=FORMULA, generate=ranges))) == 0
+    data = read_dataset(folder / "out" / "dataset")
+    assert data.parameter_names == ("hard.young",)
+    young = data.parameters[:, 0]
+    assert 3.0 <= young.min() < 3.5 and 4.5 < young.max() <= 5.0
+    exact = 2.0 * data.strain[:, 0, 0] / (1.0 / young + 1.0)
+    np.testing.assert_allclose(data.stress[:, 0, 0], exact, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("material", "generate", "said"),
+    [
+        (FORMULA, "", 'lacks hard.young of [material.parameters], whose values are those of a run: '
+                      'give the range that is sampled, "hard.young" = [low, high]'),
+        ("rotated = true", "",
+         "generate.parameters: none given; kind 'rve' needs angle: write \"angle\" = [low, high]"),
+        ("", '[generate.parameters]\n"hard.yuong" = [1.0, 2.0]',
+         "parameters are ['hard.yuong']; expected each once, out of soft.young"),
+        (FORMULA, '[generate.parameters]\n"hard.young" = [5.0, 3.0]',
+         "parameters.hard.young is [5.0, 3.0]; expected [low, high] with low <= high"),
+    ],
+)  # fmt: skip
+def test_missing_ranges_are_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str], material: str, generate: str, said: str
+) -> None:
+    text = SAMPLED.format(material=material, generate=generate)
+    assert ends("generate", written(folder, text)) == 2
+    assert (COMM.rank == 0) == (said in capsys.readouterr().err)

@@ -83,12 +83,13 @@ def ensure_dataset(
     lacking = set(settings.material.parameters or ()) - set(wanted.parameters)
     if lacking:
         raise InputError(
-            f"generate.parameters lacks {', '.join(sorted(lacking))} of [material.parameters]; "
-            "give the range of each, NAME = [low, high]"
+            f"generate.parameters lacks {', '.join(sorted(lacking))} of [material.parameters], "
+            "whose values are those of a run: give the range that is sampled, "
+            + ", ".join(f'"{name}" = [low, high]' for name in sorted(lacking))
         )
     ranges: dict[str, float | str] = dict.fromkeys(wanted.parameters, 0.0)
     table = replace(settings.material, kind=wanted.source, parameters=ranges or None)
-    source = identify_material(table, settings, comm, allow_code=allow_code)
+    source = identify_material(table, settings, comm, ranges=True, allow_code=allow_code)
     check_source(source.material)
     names = source.material.parameter_names
     recorded = together(

@@ -85,6 +85,7 @@ def identify_material(
     comm: Any = None,
     *,
     where: str = "material",
+    ranges: bool = False,
     allow_code: bool = False,
     gather: bool = False,
 ) -> IdentifiedMaterial:
@@ -95,6 +96,7 @@ def identify_material(
         settings: The whole.
         comm: An mpi4py communicator; None works alone.
         where: Name of the table, for messages.
+        ranges: Whether the parameters are those of ``[generate.parameters]``, for messages.
         allow_code: Whether a user's module may be imported.
         gather: Whether some ranks may evaluate a network for others: all then evaluate together.
 
@@ -132,8 +134,8 @@ def identify_material(
 
     def finished() -> Material:
         turned = Rotated(material) if table.rotated else material
-        with naming(f"{where}.parameters"):
-            _check_parameters(turned, table)
+        with naming("generate.parameters" if ranges else f"{where}.parameters"):
+            _check_parameters(turned, table, "[low, high]" if ranges else 'NUMBER or "FORMULA"')
         return turned
 
     material = together(comm, finished)
@@ -144,12 +146,13 @@ def identify_material(
     )
 
 
-def _check_parameters(material: Material, table: MaterialSettings) -> None:
+def _check_parameters(material: Material, table: MaterialSettings, value: str) -> None:
     given, needed = set(table.parameters or ()), set(material.parameter_names)
     if given != needed:
+        lines = ", ".join(f'"{name}" = {value}' for name in material.parameter_names)
         raise InputError(
             f"{', '.join(sorted(given)) or 'none'} given; kind {table.kind!r} needs "
-            f"{', '.join(material.parameter_names) or 'none'}"
+            f"{', '.join(material.parameter_names) or 'none'}: write {lines or 'nothing'}"
         )
 
 

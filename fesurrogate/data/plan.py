@@ -171,8 +171,8 @@ def plan_of(
     given, needed = set(settings.parameters), set(parameter_names)
     if given != needed:
         raise InputError(
-            f"generate.parameters names {', '.join(sorted(given)) or 'none'}; expected [low, high] "
-            f"of each parameter of the source: {', '.join(parameter_names) or 'none'}"
+            f"generate.parameters names {', '.join(sorted(given)) or 'none'}; expected NAME = "
+            f"[low, high] of each parameter of the source: {', '.join(parameter_names) or 'none'}"
         )
     drawn = settings.path in ("point", "proportional")
     envelope = None
