@@ -88,7 +88,7 @@ def ensure_dataset(
             + ", ".join(f'"{name}" = [low, high]' for name in sorted(lacking))
         )
     ranges: dict[str, float | str] = dict.fromkeys(wanted.parameters, 0.0)
-    table = replace(settings.material, kind=wanted.source, parameters=ranges or None)
+    table = replace(settings.material, kind=wanted.source, parameters=ranges or None, guard=None)
     source = identify_material(table, settings, comm, ranges=True, allow_code=allow_code)
     check_source(source.material)
     names = source.material.parameter_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,18 @@ def identify_material(
         made = Gathered(made, comm)
     assert made is not None
     material = made
+    if table.guarded:
+        from fesurrogate.build.guard import guarded, reference_table
+
+        assert table.guard is not None
+        exact = identify_material(
+            reference_table(table, turned), settings, comm, where=where, allow_code=allow_code
+        )
+        material = guarded(
+            material, exact.material, table.guard, model_of(table, context),
+            increments=len(settings.steps.end_times), where=where, comm=comm if gather else None,
+        )  # fmt: skip
+        ingredients = [ingredients, exact.fingerprint, asdict(table.guard)]
 
     def finished() -> Material:
         turned = Rotated(material) if table.rotated else material
@@ -180,7 +192,12 @@ def _linearised_rve(table: MaterialSettings, context: Context) -> tuple[Material
     ]
 
 
-def _network(table: MaterialSettings, context: Context) -> tuple[Material | None, Any]:
+def model_of(table: MaterialSettings, context: Context) -> Path:
+    """Return the model file of kind "network".
+
+    Raises:
+        InputError: There is none.
+    """
     given = table.network.model if table.network else None
     places = context.models if given is None else (given,)
     path = next((place for place in places if place.is_file()), None)
@@ -189,6 +206,11 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material | None
             f"there is no model {' nor '.join(map(str, places))}; make it with: "
             "fesurrogate generate CONFIG, then fesurrogate train CONFIG"
         )
+    return path
+
+
+def _network(table: MaterialSettings, context: Context) -> tuple[Material | None, Any]:
+    path = model_of(table, context)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     if context.device is None:
         return None, content

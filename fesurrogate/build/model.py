@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fesurrogate.build.calibration import calibration_of, trust_record
 from fesurrogate.build.dataset import fingerprint
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import threads_per_rank, together
@@ -85,14 +86,20 @@ def _train(
     settings: Settings, dataset: Dataset, *, fresh: bool, progress: bool
 ) -> tuple[dict[str, Any], bool]:
     """Return the card of the model on disk, and whether it was there before."""
-    from fesurrogate.surrogate import load_model, save_model
+    from fesurrogate.surrogate import NetworkMaterial, load_model, save_model
     from fesurrogate.surrogate.model_file import FORMAT as MODEL_FORMAT
     from fesurrogate.train import fit
 
     path = settings.model
     transfer = settings.train.transfer
     start = None if transfer is None else _content(transfer.model)
-    request = fingerprint(MODEL_FORMAT, dataset.fingerprint, asdict(settings.train), start)
+    unseen = None
+    if settings.calibration is not None:
+        unseen = read_dataset(calibration_of(settings).dataset, settings.kinematics)
+    request = fingerprint(
+        MODEL_FORMAT, dataset.fingerprint, asdict(settings.train), start,
+        None if unseen is None else unseen.fingerprint,
+    )  # fmt: skip
     if not fresh and path.is_file():
         try:
             _, card = load_model(path)
@@ -112,7 +119,10 @@ def _train(
         "errors": asdict(fitted.errors),
         "seconds": fitted.seconds,
     }
-    save_model(path, fitted.network, facts)
+    trust = None
+    if unseen is not None:
+        trust = trust_record(NetworkMaterial(fitted.network), dataset, unseen)
+    save_model(path, fitted.network, facts, trust=trust)
     if settings.output.pictures:
         _draw(path.with_name("training.png"), settings, dataset, fitted)
     return load_model(path)[1], False

@@ -1,6 +1,6 @@
 """Settings: a TOML as validated, frozen, plain data."""
 
-from fesurrogate.config.data import GenerateSettings
+from fesurrogate.config.data import CalibrationSettings, GenerateSettings
 from fesurrogate.config.homogenize import HomogenizeSettings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.config.output import OutputSettings
@@ -23,6 +23,7 @@ from fesurrogate.config.train import TrainSettings
 __all__ = [
     "BodySettings",
     "DirichletSettings",
+    "CalibrationSettings",
     "GenerateSettings",
     "HomogenizeSettings",
     "MacroSettings",

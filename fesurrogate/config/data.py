@@ -61,3 +61,21 @@ class GenerateSettings:
         if self.dt is not None:
             low, high = self.dt if isinstance(self.dt, tuple) else (self.dt, self.dt)
             check("dt", self.dt, 0 < low <= high < math.inf, "a number > 0, or [low, high] of such")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSettings:
+    """``[calibration]``: points that training never sees, by which trust is calibrated.
+
+    They are paths like those of ``[generate]``, from the same source, in an envelope that is wider.
+    """
+
+    samples: int = 160
+    stretch: float | tuple[tuple[float, float], ...] | None = None  # 1.6 that of [generate] if None
+    seed: int = 1000
+
+    def __post_init__(self) -> None:
+        check("samples", self.samples, self.samples >= 1, "at least 1")
+        if isinstance(self.stretch, int | float):
+            check("stretch", self.stretch, self.stretch > 0, "a number > 0")
+        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fesurrogate.config.cell import RVESettings
 from fesurrogate.config.file import check, check_kind
@@ -17,9 +18,13 @@ from fesurrogate.config.phase import (
     TransverselyIsotropicSettings,
     ViscoelasticSettings,
 )
+from fesurrogate.errors import InputError
 
 KINDS = ("rve", "network", *LAWS, "linearised_rve")
 """Values of ``kind`` besides the user's own ``module:factory``."""
+
+SURROGATES = ("network",)
+"""Those that ``guard`` guards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,24 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         held = self.servers is None or self.servers >= 1
         check("servers", self.servers, held, "a whole number of ranks of a node, 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardSettings:
+    """``[material.guard]``: where a surrogate is trusted, and what becomes of the other points."""
+
+    reference: str = "rve"  # the kind that answers where it is not
+    tolerance: float = 0.01  # stress error, relative to the root mean square of the training data
+    policy: Literal["fallback", "cutback", "warn", "error"] = "fallback"
+    measures: tuple[Literal["deviation", "novelty"], ...] | None = None  # the best there is if None
+    max_increments: int = 100  # of a path that the reference can be led along, with history
+
+    def __post_init__(self) -> None:
+        check_kind(self.reference, KINDS)
+        if self.reference in SURROGATES:
+            raise InputError(f"reference is {self.reference!r}; expected an exact Material: 'rve'")
+        check("tolerance", self.tolerance, 0 < self.tolerance < math.inf, "a number > 0")
+        check("max_increments", self.max_increments, self.max_increments >= 1, "at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +78,16 @@ class MaterialSettings:
     factory: dict[str, Any] | None = None  # handed to the user's factory as it is
     parameters: dict[str, float | str] | None = None  # a number, or a formula of x
     rotated: bool = False  # by the parameters that say the orientation
+    guard: GuardSettings | None = None  # of kind "network"
     balanced: bool = True  # points of an RVE go to the ranks that have time
 
     def __post_init__(self) -> None:
         check_kind(self.kind, KINDS)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a guard stands before the chosen kind."""
+        return self.guard is not None and self.kind in SURROGATES
 
     @property
     def table(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fesurrogate.config.cell import DEGREES, LARGEST_DEGREE
-from fesurrogate.config.data import GenerateSettings
+from fesurrogate.config.data import CalibrationSettings, GenerateSettings
 from fesurrogate.config.file import check, read_table
 from fesurrogate.config.homogenize import HomogenizeSettings
 from fesurrogate.config.material import MaterialSettings
@@ -192,6 +192,7 @@ class Settings:
     solver: SolverSettings = SolverSettings()
     output: OutputSettings = OutputSettings()
     generate: GenerateSettings = GenerateSettings()
+    calibration: CalibrationSettings | None = None
     homogenize: HomogenizeSettings = HomogenizeSettings()
     train: TrainSettings = TrainSettings()
     source: Path | None = field(default=None, metadata={"key": False})

@@ -25,6 +25,7 @@ from fesurrogate.surrogate.material import NetworkMaterial
 from fesurrogate.surrogate.network import Network
 
 FORMAT = "fesurrogate model 1"
+TRUST = "trust/"
 TRAIN = "train one with: fesurrogate train CONFIG"
 
 
@@ -32,6 +33,8 @@ def save_model(
     path: str | os.PathLike[str],
     network: Network,
     card: Mapping[str, Any] | None = None,
+    *,
+    trust: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a model, first under a temporary name, so that no half file ever counts.
 
@@ -40,6 +43,7 @@ def save_model(
         network: What is stored.
         card: JSON-like facts to keep: units, envelope, errors on unseen data, fingerprint of the
             dataset, licence. Kinematics, architecture, versions and checksum are added.
+        trust: What was measured of when to believe it (:mod:`fesurrogate.trust.record`).
 
     Raises:
         MissingPackageError: safetensors is not installed.
@@ -47,6 +51,8 @@ def save_model(
     library = _safetensors()
     target = Path(path)
     arrays = {name: _plain(value) for name, value in network.state_dict().items()}
+    for name, array in (trust or {}).items():
+        arrays[TRUST + name] = np.ascontiguousarray(array, dtype=np.float64)
     facts = {
         **(card or {}),
         "format": FORMAT,
@@ -81,6 +87,39 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
         InputError: The model is missing, damaged, or of an unknown format or shape.
         MissingPackageError: safetensors is not installed.
     """
+    arrays, card = _read(path)
+    try:
+        network = empty_network(card)
+        tensors = {
+            name: torch.from_numpy(array.copy())
+            for name, array in arrays.items()
+            if not name.startswith(TRUST)
+        }
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+            raise InputError("weights that are not finite")
+        network.load_state_dict(tensors)
+    except Exception as error:  # whatever a hostile file makes the readers raise
+        raise InputError(
+            f"model {path}: the weights do not fit the card ({_first_line(error)}); {TRAIN}"
+        ) from error
+    return network, card
+
+
+def load_trust(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Return the arrays that :func:`save_model` was given as ``trust``; none if it was not.
+
+    Raises:
+        InputError: As :func:`load_model`.
+        MissingPackageError: safetensors is not installed.
+    """
+    arrays, _ = _read(path)
+    return {
+        name.removeprefix(TRUST): array for name, array in arrays.items() if name.startswith(TRUST)
+    }
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and the card of a model that is whole."""
     library = _safetensors()
     if not Path(path).is_file():
         raise InputError(f"model {path} does not exist; {TRAIN}")
@@ -90,7 +129,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         card = json.loads(header["__metadata__"]["card"])
         found = card["format"]
-    except Exception as error:  # whatever a hostile file makes the readers raise
+    except Exception as error:  # as above
         raise InputError(
             f"model {path} cannot be read ({_first_line(error)}); it is no model or was cut "
             f"short; {TRAIN}"
@@ -99,17 +138,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
         raise InputError(f"model {path} says format {found!r}; expected {FORMAT!r}; {TRAIN}")
     if card.get("checksum") != _checksum(card, arrays):
         raise InputError(f"model {path} is damaged or edited (checksum differs); {TRAIN}")
-    try:
-        network = empty_network(card)
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-            raise InputError("weights that are not finite")
-        network.load_state_dict(tensors)
-    except Exception as error:  # as above
-        raise InputError(
-            f"model {path}: the weights do not fit the card ({_first_line(error)}); {TRAIN}"
-        ) from error
-    return network, card
+    return arrays, card
 
 
 def load_network_material(

@@ -3,6 +3,7 @@
 from fesurrogate.trust.calibrate import calibrate, stress_scale, training_inputs
 from fesurrogate.trust.calibrated import CalibratedMeasure, FixedMeasure, Trust
 from fesurrogate.trust.measures import Deviation, Measure, Novelty, Violation
+from fesurrogate.trust.record import recorded, trust_from
 
 __all__ = [
     "CalibratedMeasure",
@@ -13,6 +14,8 @@ __all__ = [
     "Trust",
     "Violation",
     "calibrate",
+    "recorded",
     "stress_scale",
     "training_inputs",
+    "trust_from",
 ]

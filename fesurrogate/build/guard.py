@@ -1,0 +1,71 @@
+"""``[material.guard]``: a surrogate where it is trusted, the reference elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fesurrogate.build.context import naming
+from fesurrogate.build.ranks import together
+from fesurrogate.combine import Balanced, Guarded
+from fesurrogate.config.material import GuardSettings, MaterialSettings
+from fesurrogate.errors import InputError
+from fesurrogate.material import Material
+from fesurrogate.trust import trust_from
+
+
+def guarded(
+    surrogate: Material,
+    reference: Material,
+    guard: GuardSettings,
+    model: Path,
+    *,
+    increments: int,
+    where: str,
+    comm: Any = None,
+) -> Guarded:
+    """Return the surrogate with its guard. Collective.
+
+    Args:
+        surrogate: What the model file holds, as a Material.
+        reference: What answers elsewhere; its points are spread over the ranks of ``comm``.
+        guard: The settings.
+        model: The model file, with the record of its trust.
+        increments: Of the run, where it is known; 0 otherwise.
+        where: Name of the table, for messages.
+        comm: An mpi4py communicator, if all ranks evaluate together; else None.
+
+    Raises:
+        InputError: On all ranks: the model's trust is not calibrated, or the two do not match.
+    """
+    from fesurrogate.surrogate.model_file import load_trust
+
+    def made() -> Guarded:
+        with naming(f"{where}.guard"):
+            if surrogate.num_state and increments > guard.max_increments:
+                raise InputError(
+                    f"max_increments is {guard.max_increments}, but the run has {increments} "
+                    "increments, and paths as long must be kept: give at least as many, and some "
+                    "more for steps that are cut"
+                )
+            trust = trust_from(
+                load_trust(model), surrogate.kinematics, guard.tolerance, names=guard.measures
+            )
+            exact = reference if comm is None or comm.size == 1 else Balanced(reference, comm)
+            return Guarded(
+                surrogate, exact, trust,
+                policy=guard.policy, max_increments=guard.max_increments, comm=comm,
+            )  # fmt: skip
+
+    return together(comm, made)
+
+
+def reference_table(table: MaterialSettings, turned: Sequence[str]) -> MaterialSettings:
+    """Return the table of the Material that answers where the surrogate is not trusted."""
+    assert table.guard is not None
+    given = {name: value for name, value in (table.parameters or {}).items() if name not in turned}
+    return replace(
+        table, kind=table.guard.reference, guard=None, rotated=False, parameters=given or None
+    )

@@ -1,0 +1,73 @@
+"""Calibrated measures as plain arrays, and back: what a model file keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.trust.calibrated import CalibratedMeasure, FixedMeasure, Trust
+from fesurrogate.trust.measures import Deviation, Measure, Novelty, Violation
+
+CALIBRATE = "give the TOML a table [calibration], then: fesurrogate generate and fesurrogate train"
+
+
+def recorded(
+    measures: Sequence[CalibratedMeasure], inputs: Array, scale: float
+) -> dict[str, Array]:
+    """Return arrays from which :func:`trust_from` makes a Trust.
+
+    Args:
+        measures: Calibrated on the same points.
+        inputs: (k, q + p), of the training samples.
+        scale: Root mean square of |stress| of the training data.
+    """
+    doubts = {f"doubt.{each.measure.name}": each.doubt for each in measures}
+    return {"inputs": inputs, "scale": np.array([scale]), "error": measures[0].error, **doubts}
+
+
+def trust_from(
+    arrays: Mapping[str, Array],
+    kinematics: Kinematics,
+    tolerance: float,
+    *,
+    names: Sequence[str] | None = None,
+) -> Trust:
+    """Return the trust of a model for a tolerated error.
+
+    Args:
+        arrays: From :func:`recorded`.
+        kinematics: The model's.
+        tolerance: |Δstress| over the root mean square of |stress| in the dataset.
+        names: Measures that are used; the deviation where the model reports one, else the novelty
+            if None. That no answer breaks physics is asked for in any case.
+
+    Raises:
+        InputError: The model was not calibrated, lacks a measure, or its arrays do not fit.
+    """
+    if not arrays:
+        raise InputError(f"the model's trust is not calibrated; {CALIBRATE}")
+    known = [name.removeprefix("doubt.") for name in sorted(arrays) if name.startswith("doubt.")]
+    if names is None:
+        names = ["deviation"] if "deviation" in known else ["novelty"]
+    lacking = [name for name in names if name not in known]
+    if lacking or not names:
+        raise InputError(
+            f"measures are {list(names)}; the model has {', '.join(known) or 'none'}: an ensemble "
+            "or a Gaussian process has deviation"
+        )
+    try:
+        scale = float(arrays["scale"][0])
+        made: dict[str, Measure] = {
+            "novelty": Novelty(kinematics, arrays["inputs"]),
+            "deviation": Deviation(scale),
+        }
+        calibrated = [
+            CalibratedMeasure(made[name], arrays[f"doubt.{name}"], arrays["error"])
+            for name in names
+        ]
+    except (KeyError, IndexError) as error:
+        raise InputError(f"the model's record of trust lacks {error}; {CALIBRATE}") from error
+    return Trust([*calibrated, FixedMeasure(Violation(kinematics, scale))], tolerance)

@@ -1,0 +1,150 @@
+"""A guard from TOML to the answer: data, calibration, model, and a load that leaves both."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fesurrogate.build import ensure_dataset, ensure_model
+from fesurrogate.build.calibration import calibration_of
+from fesurrogate.build.problem import build_problem
+from fesurrogate.combine import Balanced, Guarded
+from fesurrogate.config import Settings, read_config
+from fesurrogate.errors import InputError
+from fesurrogate.run import run
+
+pytestmark = pytest.mark.mpi
+COMM = MPI.COMM_WORLD
+TOML = """
+[kinematics]
+gdim = 2
+measure = "finite"
+
+[mesh]
+generator = "rectangle"
+cells = [4, 4]
+
+[material]
+kind = "network"
+
+[material.guard]
+tolerance = 0.02
+
+[material.rve]
+degree = 1
+[material.rve.cell]
+kind = "laminate"
+fractions = { soft = 0.5, stiff = 0.5 }
+resolution = 2
+[material.rve.phases.soft]
+kind = "neo_hookean"
+shear_modulus = 1.0
+lame = 1.0
+[material.rve.phases.stiff]
+kind = "neo_hookean"
+shear_modulus = 8.0
+lame = 8.0
+
+[[dirichlet]]
+boundary = "left"
+[[dirichlet]]
+boundary = "right"
+value = [0.2, 0.1]
+
+[[reaction]]
+boundary = "right"
+
+[steps]
+increments = 2
+
+[generate]
+samples = 96
+stretch = 0.12
+
+[calibration]
+samples = 96
+stretch = 0.3
+
+[train]
+iterations = 80
+hidden = [8]
+ensemble = 3
+validation = 0.4
+suspicious = "keep"
+"""
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings whose model is trained and calibrated; one folder for all ranks."""
+    folder = COMM.bcast(tmp_path_factory.mktemp("guard") if COMM.rank == 0 else None)
+    if COMM.rank == 0:
+        (folder / "guard.toml").write_text(TOML + f'[output]\nfolder = "{folder}/output"\n')
+    COMM.Barrier()
+    settings = read_config(folder / "guard.toml")
+    ensure_dataset(settings, COMM)
+    with pytest.raises(InputError, match="calibration"):
+        ensure_model(settings, comm=COMM)
+    ensure_dataset(calibration_of(settings), COMM)
+    ensure_model(settings, comm=COMM)
+    return settings
+
+
+def test_the_guarded_run_is_within_the_tolerance_of_the_direct_one(problem: Settings) -> None:
+    assert problem.material is not None and problem.material.guard is not None
+    direct = run(replace(problem, material=replace(problem.material, kind="rve")), COMM).results
+    alone = run(replace(problem, material=replace(problem.material, guard=None)), COMM).results
+    made = run(problem, COMM)
+    found = made.results
+    truth = np.array(direct.reaction["right"])
+    errors = [
+        float(np.linalg.norm(np.array(each.reaction["right"]) - truth) / np.linalg.norm(truth))
+        for each in (found, alone)
+    ]
+    assert errors[0] < 0.02 and errors[0] < 0.5 * errors[1], errors
+    assert 0 < found.rve_solves < 0.9 * direct.rve_solves
+    assert found.material["material"]["fingerprint"] != alone.material["material"]["fingerprint"]
+    field = made.model.fields["material"]
+    assert isinstance(field.material, Guarded)
+    assert isinstance(field.material.reference, Balanced) == (COMM.size > 1)
+    assert field.response is not None
+    away = COMM.allreduce(int(field.response.report["fallback"].sum()))
+    assert 0 < away < COMM.allreduce(field.num_points)
+
+
+def test_a_second_model_of_the_same_is_not_trained(problem: Settings) -> None:
+    assert ensure_model(problem, comm=COMM).reused
+
+
+def test_what_cannot_be_guarded_is_refused(problem: Settings) -> None:
+    material = problem.material
+    assert material is not None and material.guard is not None
+    guard = replace(material.guard, measures=("deviation",))
+    plain = replace(
+        problem, calibration=None, train=replace(problem.train, ensemble=1),
+        material=replace(material, guard=guard),
+    )  # fmt: skip
+    folder = COMM.bcast(problem.folder.parent / "plain")
+    plain = replace(plain, output=replace(problem.output, folder=folder))
+    ensure_dataset(plain, COMM)
+    ensure_model(plain, comm=COMM)
+    with pytest.raises(InputError, match=r"material.guard.*not calibrated.*\[calibration\]"):
+        build_problem(plain, COMM)
+    again = replace(plain, calibration=problem.calibration)
+    ensure_dataset(calibration_of(again), COMM)
+    ensure_model(again, comm=COMM)
+    with pytest.raises(InputError, match="an ensemble or a Gaussian process has deviation"):
+        build_problem(again, COMM)
+    novel = replace(material.guard, measures=None)  # the best there is
+    model = build_problem(replace(again, material=replace(material, guard=novel)), COMM)
+    found = model.materials["material"].material
+    assert isinstance(found, Guarded) and found.trust.names == ("novelty", "violation")
+
+
+def test_nothing_exact_to_fall_back_on_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "bad.toml"
+    config.write_text(TOML.replace("tolerance = 0.02", 'reference = "network"'))
+    with pytest.raises(InputError, match="reference is 'network'"):
+        read_config(config)
