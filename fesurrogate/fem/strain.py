@@ -31,3 +31,15 @@ def strain_of(u: Any, kinematics: Kinematics) -> Any:
     if kinematics.measure == "finite":
         gradient = ufl.Identity(kinematics.gdim) + gradient
     return pack(kinematics, gradient)
+
+
+def variation(
+    strain: Any,
+    unknown: Any,
+    direction: Any,
+) -> Any:
+    """Return the Gateaux derivative of a strain expression, its derivatives worked out."""
+    derivative = ufl.derivative(strain, unknown, direction)
+    return ufl.algorithms.apply_derivatives.apply_derivatives(
+        ufl.algorithms.apply_algebra_lowering.apply_algebra_lowering(derivative)
+    )
