@@ -66,13 +66,15 @@ class CompiledEnergy:
     """
 
     def __init__(self, network: EnergyNetwork, dtype: Precision) -> None:
-        from fesurrogate.surrogate.kernels import TILE, ClosedForm, Weights
+        from fesurrogate.surrogate.kernels.blocks import TILE
+        from fesurrogate.surrogate.kernels.closed_form import ClosedForm
+        from fesurrogate.surrogate.kernels.perceptron import Weights
 
         def padded(count: int) -> int:
             return -(-count // TILE) * TILE
 
         kinematics, part = network.kinematics, network.perceptron
-        self._dtype, self._rest = np.dtype(dtype), kinematics.rest
+        self._ready, self._rest = False, kinematics.rest
         self._centre = _plain(network.scaling.centre)[:, 0]
         self._width = _plain(network.scaling.width)[:, 0]
         q, scale = len(network.scale), _plain(network.scale)
@@ -90,9 +92,13 @@ class CompiledEnergy:
         pairs = np.zeros((padded(len(rows)), wide))
         pairs[: len(rows)] = (stack[0][:, rows] * stack[0][:, columns]).T
         arrays = (stack, stack.swapaxes(1, 2), biases, output, pairs, tanh_table(dtype))
+        digits, integer = np.finfo(dtype).nmant, np.dtype(f"i{np.dtype(dtype).itemsize}")
+        unit = np.array(1.0, dtype=dtype).view(integer)  # the exponent of 1 in its place
         self._net = Weights(
             np.array(sizes, dtype=np.int64),
+            np.cumsum([0, *sizes[:-1]]),
             *(np.ascontiguousarray(array, dtype=dtype) for array in arrays),
+            np.array([digits, unit], dtype=integer),
         )
         finite = kinematics.measure == "finite"
         corners = SYMMETRIC_PAIRS[kinematics.gdim] if finite else ((0, 0),) * q
@@ -119,38 +125,23 @@ class CompiledEnergy:
             parameters: Finite parameters.
             tangent: Whether the tangent is wanted.
         """
-        from fesurrogate.surrogate.kernels import evaluate
+        from fesurrogate.surrogate.kernels.energy import evaluate
 
         n, m = strain.shape
         answer = {"stress": np.empty((n, m)), "energy": np.empty(n)}
         moduli = np.empty((n if tangent else 0, m, m))
-        begin, known = time.perf_counter(), len(evaluate.signatures)
-        if not known:
-            logger.info(
-                "Loading the kernel of energy networks; its first compilation takes a while"
-            )
+        fresh, begin = not self._ready, time.perf_counter()
+        known = len(evaluate.signatures) if fresh else 0
+        if fresh and not known:
+            logger.info("Loading the kernel of energy networks; compiling it takes some 20 s, once")
         evaluate(
             np.ascontiguousarray(strain), self._rest, (parameters - self._centre) / self._width,
-            self._net, self._form, self._scratch(), answer["stress"], moduli, answer["energy"],
+            self._net, self._form, answer["stress"], moduli, answer["energy"],
         )  # fmt: skip
-        if len(evaluate.signatures) > known and not evaluate.stats.cache_hits:
-            logger.info("Compiled it in %.0f s", time.perf_counter() - begin)
+        self._ready = True
+        if fresh and len(evaluate.signatures) > known:
+            logger.info("The kernel is there after %.1f s", time.perf_counter() - begin)
         return answer | ({"tangent": moduli} if tangent else {})
-
-    def _scratch(self) -> tuple:
-        """Return memory for one block, new for every call: threads may share a model."""
-        from fesurrogate.surrogate.kernels import POINTS, Scratch
-
-        def empty(*shape: int) -> Array:
-            return np.empty((*shape, POINTS), dtype=self._dtype)
-
-        net, q = self._net, len(self._form.factor)
-        rows, wide = int(net.sizes.sum()), len(net.output)
-        power = empty()
-        return Scratch(
-            empty(rows), empty(rows), empty(rows), empty(), empty(wide), empty(wide),
-            empty(q, wide), empty(len(net.pairs)), power, power.view(f"i{self._dtype.itemsize}"),
-        )  # fmt: skip
 
 
 def _plain(tensor: torch.Tensor) -> Array:

@@ -89,6 +89,8 @@ class NetworkMaterial(Material):
 
     def initial_state(self, n: int) -> Array:  # (n, s)
         """Return the state of n virgin points."""
+        if not self.num_state:
+            return np.zeros((n, 0))
         return self._network.initial_state(n).cpu().to(torch.float64).numpy()
 
     def respond(
