@@ -1,8 +1,9 @@
 """The command line: ``fesurrogate run | homogenize | generate | inspect | train | doctor``.
 
-Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 130
-interrupted. Options of PETSc, one dash and a word, are handed to PETSc before DOLFINx is imported
-and win over what the TOML and the code set. Messages are printed once, by rank 0.
+Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 4
+stopped and can be continued, 130 ended at once. Options of PETSc, one dash and a word, are handed
+to PETSc before DOLFINx is imported and win over what the TOML and the code set. Messages are
+printed once, by rank 0.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import typer
 from fesurrogate.config import Settings, read_config
 from fesurrogate.errors import InputError, MissingPackageError
 
-CONVERGED, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
+CONVERGED, BAD_INPUT, NOT_CONVERGED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 130
 Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
 Data = Annotated[Path, typer.Argument(help="Folder of a dataset.", show_default=False)]
@@ -39,6 +40,9 @@ HomogenizeOutput = Annotated[
 ]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help='Allow kind = "module:factory" to run your code.')
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Go on from the newest checkpoint, if there is one.")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Reuse nothing.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log what is being done.")]
@@ -150,23 +154,32 @@ def run(
     context: typer.Context,
     config: Config,
     output: Results = None,
+    restart: Restart = False,
     allow_code: AllowCode = False,
     verbose: Verbose = False,
 ) -> tuple[int, str]:
-    """Solve the problem of a TOML; write results.json, fields and pictures."""
+    """Solve the problem of a TOML; write results.json, fields, pictures and checkpoints."""
     comm = _needed(context.obj, "run")
     _log(comm, verbose)
     settings = _settings(config, comm)
     if output is not None:
         settings = replace(settings, run_output=output.absolute())
     from fesurrogate.run import run
+    from fesurrogate.signals import stop_signals
 
-    with _about(config):
-        outcome = run(settings, comm, settings.run_folder, allow_code=allow_code, progress=True)
+    with _about(config), stop_signals(loud=comm.rank == 0) as stop:
+        outcome = run(
+            settings, comm, settings.run_folder, allow_code=allow_code, progress=True,
+            restart=restart, stop=stop,
+        )  # fmt: skip
     results = outcome.results
     lines = [f"{name}: {value}" for name, value in _summary(settings, results).items()]
+    if outcome.interrupted:
+        return STOPPED, "\n".join([*lines, f"stopped: {results.message}"])
     if results.converged:
         return CONVERGED, "\n".join(lines)
+    if outcome.failed_points is not None:
+        lines.append(f"ask a failed point again: fesurrogate check {outcome.failed_points}")
     return NOT_CONVERGED, "\n".join([*lines, f"error: {results.message}"])
 
 

@@ -67,6 +67,7 @@ class MicroOutput:
     Args:
         model: The problem, in its initial state.
         output: Folder of the files; none are written if None.
+        taken: Of the run that goes on, in the state of a checkpoint.
 
     Attributes:
         last: What each file holds of the last increment; on rank 0, empty elsewhere.
@@ -76,7 +77,9 @@ class MicroOutput:
             region of another Material, there are not as many points, or a file cannot be written.
     """
 
-    def __init__(self, model: MacroModel, output: Path | None) -> None:
+    def __init__(
+        self, model: MacroModel, output: Path | None, *, taken: MicroResults | None = None
+    ) -> None:
         wanted = model.settings.output.micro
         assert wanted is not None
         self._comm, self._count = model.mesh.mesh.comm, wanted.most_loaded
@@ -97,8 +100,12 @@ class MicroOutput:
         first_rank_first(self._comm, self._compile)
         self._starts = {name: field.state for name, field in self._fields.items()}
         self._output, self._writers = output, dict[str, FieldWriter]()
-        self._entries: dict[str, list[MicroEntry]] = {name: [] for name in self._names()}
-        self._iterations = 0
+        before = taken.files if taken is not None else {}
+        self._entries: dict[str, list[MicroEntry]] = {
+            name: list(before.get(name, ())) for name in self._names()
+        }
+        self._iterations = taken.micro_iterations if taken is not None else 0
+        self._kept = {name: len(entries) for name, entries in self._entries.items()}
         self.last: dict[str, Localised] = {}
 
     def _check(self, model: MacroModel) -> None:
@@ -185,7 +192,7 @@ class MicroOutput:
             return
         if name not in self._writers:
             path = self._output / f"micro_{name}.xdmf"
-            self._writers[name] = FieldWriter(path, found.mesh)
+            self._writers[name] = FieldWriter(path, found.mesh, keep=self._kept[name])
         cells: dict[str, Array] = {
             "stress": full_tensors(kinematics, found.stress),
             "strain": full_tensors(kinematics, found.strain),

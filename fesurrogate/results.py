@@ -100,6 +100,7 @@ class Results:
         memory: Bytes on all ranks: ``estimate`` before the run, the ``process``, ``points``,
             ``macro`` and ``micro`` that it adds up, and the measured ``peak``.
         history: The increments.
+        restarts: Times at which the run was taken up from a checkpoint.
         micro: Localisation, where ``[output.micro]`` asks for it, else None.
         versions: Of the packages that matter.
     """
@@ -122,6 +123,7 @@ class Results:
     ranks: int
     memory: Mapping[str, int]
     history: tuple[HistoryEntry, ...]
+    restarts: tuple[float, ...] = ()
     micro: MicroResults | None
     versions: Mapping[str, str]
 

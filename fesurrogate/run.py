@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from fesurrogate.build.places import check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
-from fesurrogate.errors import ConvergenceError
+from fesurrogate.errors import ConvergenceError, Interrupted
+from fesurrogate.failed_points import FAILED_POINTS, write_failed_points
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.output import FieldWriter, write_json
 from fesurrogate.fem.points import cell_means, point_weights
@@ -27,9 +28,12 @@ from fesurrogate.micro_output import MicroOutput, full_tensors, has_cells
 from fesurrogate.path_output import PathOutput
 from fesurrogate.progress import progress_bar, tell
 from fesurrogate.results import HistoryEntry, Results, versions
+from fesurrogate.run_checkpoint import Keeper, Taken
 
-FILES = ("results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png")
-"""What a run may write, besides the ``micro_NAME`` files of localisation and recorded paths."""
+FILES = (
+    "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS
+)  # fmt: skip
+"""What a run may write, besides checkpoints, ``micro_NAME`` of localisation and recorded paths."""
 
 REPORTS = ("plastic_strain", "dissipation")
 """Reports of Materials that are written as cell averages where there are any."""
@@ -37,11 +41,23 @@ REPORTS = ("plastic_strain", "dissipation")
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its figures, the problem in its last accepted state, and localisation."""
+    """A run that has ended: its figures, the problem in its last accepted state, localisation.
+
+    Attributes:
+        results: What results.json holds.
+        model: The problem.
+        micro: Localisation, where it was asked for.
+        interrupted: Whether it was stopped before its end and can be continued.
+        checkpoint: The newest checkpoint.
+        failed_points: File of the points that could not be solved.
+    """
 
     results: Results
     model: MacroModel
     micro: MicroOutput | None = None
+    interrupted: bool = False
+    checkpoint: Path | None = None
+    failed_points: Path | None = None
 
 
 def run(
@@ -51,18 +67,24 @@ def run(
     *,
     allow_code: bool = False,
     progress: bool = False,
+    restart: bool = False,
+    stop: Callable[[], bool] | None = None,
 ) -> Run:
     """Solve the problem of the settings and write what ``[output]`` asks for. Collective.
 
     Args:
         settings: The problem.
         comm: Communicator of the macro mesh.
-        output: Folder for ``results.json``, ``fields.xdmf`` and pictures; none are written if None.
+        output: Folder for ``results.json``, ``fields.xdmf``, pictures and checkpoints; none are
+            written if None.
         allow_code: Whether a user's module may be imported.
         progress: Whether rank 0 shows a progress bar.
+        restart: Whether to go on from the newest checkpoint in ``output``, if there is one.
+        stop: Asked now and then whether to stop; it is enough that one rank's says so.
 
     Returns:
-        The results, with ``converged = False`` where a step failed at its smallest.
+        The results, with ``converged = False`` where a step failed at its smallest, or the run was
+        interrupted by ``stop`` or because a file could not be written.
 
     Raises:
         InputError: On all ranks, with the same message, before anything is solved.
@@ -74,26 +96,73 @@ def run(
     model = build_problem(settings, comm, allow_code=allow_code)
     needed = model.memory.summed(comm)
     tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
-    watch = {"setup": time.perf_counter() - begin, "output": 0.0}
-    record = _Recorder(model, output, watch)
+    model.problem.stop = stop
+    with Keeper.held(output, comm, settings.output) as keeper:
+        taken = keeper.take(model) if restart else Taken()
+        begin -= taken.seconds.get("total", 0.0)
+        return _solved(model, output, keeper, taken, begin=begin, progress=progress)
+
+
+def _solved(
+    model: MacroModel,
+    output: Path | None,
+    keeper: Keeper,
+    taken: Taken,
+    *,
+    begin: float,
+    progress: bool,
+) -> Run:
+    """Solve from where a checkpoint was taken, or from the start. Collective."""
+    settings, comm = model.settings, model.mesh.mesh.comm
+    watch = {name: taken.seconds.get(name, 0.0) for name in ("setup", "output")}
+    watch["setup"] += time.perf_counter() - begin - taken.seconds.get("total", 0.0)
+    record = _Recorder(model, output, watch, taken)
     times, message = settings.steps.end_times, ""
+    position, interrupted, writable = taken.position, False, output is not None
+    failed_points: Path | None = None
     shown = progress and comm.rank == 0
+
+    def keep() -> None:
+        total = time.perf_counter() - begin
+        keeper.write(model, position, record.history, {**watch, "total": total}, record.micro)
+
     with progress_bar("solve", len(times), unit="increments", enabled=shown) as advance:
+        advance(sum(time <= position.time for time in times))
 
         def on_accept(increment: Increment) -> None:
-            record(increment)
+            nonlocal position, writable
+            position = increment.reached
+            try:
+                record(increment)
+                if keeper.due(position.time >= times[-1]):
+                    keep()
+            except OSError as error:
+                writable = False
+                raise Interrupted(f"{error}; make room, or give another --output") from error
             if increment.time in times:
                 advance(1, f"{increment.iterations} Newton iterations")
 
         try:
+            model.apply_load(position.time)
             run_increments(
-                model.problem, model.apply_load, times,
+                model.problem, model.apply_load, times, start=position,
                 max_cuts=settings.steps.max_cuts, on_accept=on_accept,
             )  # fmt: skip
         except ConvergenceError as error:
             message = str(error)
+        except Interrupted as error:
+            message, interrupted = str(error), True
+        try:
+            if message and writable:
+                keep()
+            if message and writable and not interrupted and output is not None:
+                failed_points = write_failed_points(output, model, position)
+        except OSError as error:
+            message = f"{message}; {error}"
+    message += keeper.said() if interrupted else ""
     solving = time.perf_counter() - begin - watch["setup"] - watch["output"]
-    record.finish()
+    if not interrupted:
+        record.finish()
     tallies = [field.tally for field in model.fields.values()]
     material = sum(tally.seconds for tally in tallies)
     watch |= {"material": material, "macro": solving - material}
@@ -126,14 +195,20 @@ def run(
         ranks=comm.size,
         memory=beside_peak(model.memory, comm),
         history=tuple(record.history),
+        restarts=taken.restarts,
         micro=record.micro.results() if record.micro else None,
         versions=versions(),
     )
-    if output is not None:
-        write_json(output / "results.json", results.as_json(), comm)
-    if record.paths is not None:
-        record.paths.write(len(record.history))
-    return Run(results, model, record.micro)
+    try:
+        if output is not None:
+            write_json(output / "results.json", results.as_json(), comm)
+        if record.paths is not None and not interrupted:
+            record.paths.write(len(record.history))
+    except OSError as error:
+        if not interrupted:
+            message, interrupted = f"{error}; make room{keeper.said()}", True
+        results = replace(results, converged=False, message=message)
+    return Run(results, model, record.micro, interrupted, keeper.newest, failed_points)
 
 
 def largest_stretch(model: MacroModel) -> float | None:
@@ -181,17 +256,22 @@ def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
 class _Recorder:
     """Keeps and writes what an accepted increment leaves behind."""
 
-    def __init__(self, model: MacroModel, output: Path | None, watch: dict[str, float]) -> None:
-        self.history: list[HistoryEntry] = []
+    def __init__(
+        self, model: MacroModel, output: Path | None, watch: dict[str, float], taken: Taken
+    ) -> None:
+        self.history: list[HistoryEntry] = list(taken.history)
+        self._before = len(self.history)
         self._model, self._output, self._watch = model, output, watch
         wanted = model.settings.output
         begin = time.perf_counter()
         mesh = model.mesh.mesh
-        self.micro = MicroOutput(model, output) if wanted.micro and has_cells(model) else None
+        self.micro = None
+        if wanted.micro and has_cells(model):
+            self.micro = MicroOutput(model, output, taken=taken.micro)
         self.paths = PathOutput(model, output) if wanted.paths and output is not None else None
         self._writer = None
         if output is not None and wanted.fields:
-            self._writer = FieldWriter(output / "fields.xdmf", mesh)
+            self._writer = FieldWriter(output / "fields.xdmf", mesh, keep=len(self.history))
             self._averages = [
                 cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
                 for k in range(model.settings.kinematics.size)
@@ -242,7 +322,7 @@ class _Recorder:
             label="norm of the stress",
             length_unit="",
         )
-        if self.micro is not None and self.history:
+        if self.micro is not None and len(self.history) > self._before:
             from fesurrogate.fem.micro_pictures import plot_micro
 
             panel = Panel("norm of the stress", mesh, displacement, stress)

@@ -27,7 +27,7 @@ def answered_by_all(comm: MPI.Intracomm, evaluate: Callable[[], Response]) -> Re
     except Exception as raised:
         error = raised
     text = "" if error is None else f"{type(error).__name__}: {error}".splitlines()[0].strip()
-    said = list(dict.fromkeys(filter(None, comm.allgather(text))))
+    said: list[str] = list(dict.fromkeys(filter(None, comm.allgather(text))))
     if said or response is None:
         raise MaterialError("; ".join(said)) from error
     return response

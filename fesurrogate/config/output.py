@@ -30,4 +30,11 @@ class OutputSettings:
     fields: bool = True
     pictures: bool = True
     paths: bool = False  # what the points went through, for `[generate] recorded`
+    checkpoint: int = 1  # accepted increments from one to the next; 0: when the run is stopped
+    checkpoint_minutes: float = 0.0  # that pass at least between two
     micro: MicroOutputSettings | None = None
+
+    def __post_init__(self) -> None:
+        check("checkpoint", self.checkpoint, self.checkpoint >= 0, "a whole number >= 0")
+        minutes = self.checkpoint_minutes
+        check("checkpoint_minutes", minutes, minutes >= 0, "a number >= 0")

@@ -231,11 +231,12 @@ class MaterialField:
         response, ok, error = self._attempt(strain, dt, parameters)
         self.tally.seconds += time.perf_counter() - begin
         self._count(response, ok)
-        failed = comm.allreduce(int((~ok).sum()))
+        failed = comm.allreduce(int((~ok).sum()) or int(response is None))
         if failed:
             rows = np.flatnonzero(~ok)
-            arrays = (array[rows] for array in (strain, self.state, self.hint, parameters))
-            self.failure = Failure(rows, *arrays, dt, error)
+            self.failure = Failure(
+                rows, strain[rows], self.state[rows], self.hint[rows], parameters[rows], dt, error
+            )
             self._failures += 1
             self._fill_with_nan()
             return failed
@@ -267,7 +268,9 @@ class MaterialField:
 
         try:
             response = evaluate(slice(None))
-            return response, response.ok, ""
+            if np.isfinite(response.stress.sum()):
+                return response, response.ok, ""
+            return response, response.ok & np.isfinite(response.stress).all(axis=1), ""
         except MaterialError as raised:  # by all ranks
             return None, np.zeros(self.num_points, dtype=bool), self._said(raised)
         except Exception as raised:

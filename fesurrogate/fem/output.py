@@ -7,6 +7,7 @@ All of it is collective and may be called on any number of ranks; rank 0 writes.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import xml.etree.ElementTree as ET
@@ -20,10 +21,12 @@ from dolfinx.mesh import Mesh
 from mpi4py import MPI
 
 from fesurrogate.errors import InputError
+from fesurrogate.fem import journal
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.values import nodal_values, owned_cell_values
 from fesurrogate.kinematics import Array
 
+logger = logging.getLogger(__name__)
 _TOPOLOGY = {  # (cell, nodes per cell) -> XDMF's name
     ("triangle", 3): "Triangle",
     ("triangle", 6): "Triangle_6",
@@ -34,8 +37,8 @@ _TOPOLOGY = {  # (cell, nodes per cell) -> XDMF's name
     ("hexahedron", 8): "Hexahedron",
     ("hexahedron", 27): "Hexahedron_27",
 }
-# time, and for every field: name, center, shape, XDMF's kind, key in the HDF5 file
-_Step = tuple[float, list[tuple[str, str, tuple[int, ...], str, str]]]
+# time, group of the mesh, and for every field: name, center, shape, XDMF's kind, key
+_Step = tuple[float, str, list[tuple[str, str, tuple[int, ...], str, str]]]
 
 
 @final
@@ -45,21 +48,23 @@ class FieldWriter:
     Every increment is one grid that carries all its fields, so that ParaView can warp by the
     displacement and colour by another field. An increment is first written to the HDF5 file, which
     is then closed; the XDMF file, which names the increments, is replaced after that. A run that
-    dies leaves a file with all increments that were complete.
+    dies leaves a file with all increments that were complete, and another can go on with it.
 
     Args:
-        path: of the .xdmf file; missing folders are made, existing files are replaced.
+        path: of the .xdmf file; missing folders are made.
         mesh: the mesh of all fields.
+        keep: increments that are kept of files that are there; they are replaced if 0.
 
     Raises:
         InputError: ``path`` does not end in .xdmf, or XDMF has no such cell.
         OSError: the files cannot be written; on all ranks.
 
     Note:
-        Node and cell numbers in the file depend on the number of ranks, values do not.
+        Node and cell numbers in the file depend on the number of ranks, values do not: a run that
+        goes on with other ranks adds its mesh.
     """
 
-    def __init__(self, path: str | Path, mesh: Mesh) -> None:
+    def __init__(self, path: str | Path, mesh: Mesh, *, keep: int = 0) -> None:
         self._path = Path(path)
         if self._path.suffix != ".xdmf":
             raise InputError(f"output file {self._path}: expected a name that ends in .xdmf")
@@ -78,15 +83,41 @@ class FieldWriter:
         self._topology = _TOPOLOGY[kind]
 
         def start() -> None:
-            import h5py
-
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._shapes = points.shape, cells.shape
-            with h5py.File(self._path.with_suffix(".h5"), "w") as file:
-                file["mesh/points"], file["mesh/cells"] = points, cells
-            self._write_xml([])
+            heavy = self._path.with_suffix(".h5")
+            if keep and heavy.is_file():
+                self._steps = self._resumed(heavy, points, cells)[:keep]
+                if len(self._steps) < keep:
+                    logger.warning("%s: %d increments, expected %d", heavy, len(self._steps), keep)
+            else:
+                self._meshes = {"mesh": (points.shape, cells.shape)}
+                self._group = "mesh"
+                journal.create(heavy, {"mesh/points": points, "mesh/cells": cells})
+            self._write_xml(self._steps)
 
         run_on_root(mesh.comm, start)
+        self._count = mesh.comm.bcast(len(self._steps), root=0)
+
+    def _resumed(self, heavy: Path, points: np.ndarray, cells: np.ndarray) -> list[_Step]:
+        """Return the increments that are there; add the mesh where none is the same. On rank 0."""
+        with journal.appended(heavy) as file:
+            meshes = sorted(name for name in file if name.startswith("mesh"))
+            self._meshes = {
+                name: (file[name]["points"].shape, file[name]["cells"].shape) for name in meshes
+            }
+            same = [
+                name
+                for name in meshes
+                if np.array_equal(file[name]["points"][()], points)
+                and np.array_equal(file[name]["cells"][()], cells)
+            ]
+            self._group = same[0] if same else f"mesh_{len(meshes)}"
+            if not same:
+                file[f"{self._group}/points"], file[f"{self._group}/cells"] = points, cells
+                self._meshes[self._group] = points.shape, cells.shape
+            groups = file.get("increments", {})
+            described = [json.loads(groups[name].attrs["step"]) for name in sorted(groups)]
+        return [(time, mesh, [tuple(item) for item in items]) for time, mesh, items in described]
 
     def write(
         self,
@@ -108,7 +139,7 @@ class FieldWriter:
             InputError: a value has another shape.
             OSError: the files cannot be written; on all ranks.
         """
-        step = f"increments/{len(self._steps):06d}"
+        step = f"increments/{self._count:06d}"
         owned_nodes = self._mesh.geometry.index_map().size_local
         owned = [
             ("Node", name, nodal_values(self._mesh, function)[:owned_nodes])
@@ -124,21 +155,20 @@ class FieldWriter:
             fields.append((name, center, kind, key, _gather(self._mesh.comm, padded)))
 
         def append() -> None:
-            import h5py
-
-            with h5py.File(self._path.with_suffix(".h5"), "a") as file:
-                if step in file:  # left by a write that failed
+            described = [(n, c, array.shape, k, key) for n, c, k, key, array in fields]
+            added: _Step = (float(time), self._group, described)
+            with journal.appended(self._path.with_suffix(".h5")) as file:
+                if step in file:  # left by a write that failed, or by a run that was killed
                     del file[step]
                 for *_, key, array in fields:
                     file[key] = array
-            described = [(n, c, array.shape, k, key) for n, c, k, key, array in fields]
-            steps = [*self._steps, (float(time), described)]
+                file.require_group(step).attrs["step"] = json.dumps(added)
+            steps = [*self._steps, added]
             self._write_xml(steps)
             self._steps = steps
 
         run_on_root(self._mesh.comm, append)
-        if self._mesh.comm.rank != 0:
-            self._steps.append((float(time), []))
+        self._count += 1
 
     def _write_xml(self, steps: Sequence[_Step]) -> None:
         """Replace the XDMF file by one that names all complete increments; on rank 0."""
@@ -157,17 +187,16 @@ class FieldWriter:
             attributes = {"Dimensions": dimensions, "NumberType": number, "Precision": "8"}
             ET.SubElement(parent, "DataItem", attributes, Format="HDF").text = f"{heavy}:/{key}"
 
-        points, cells = self._shapes
-        for time, fields in steps:
+        for time, mesh, fields in steps:
+            points, cells = self._meshes[mesh]
             grid = ET.SubElement(collection, "Grid", Name="mesh", GridType="Uniform")
             ET.SubElement(grid, "Time", Value=repr(time))
             topology = ET.SubElement(
                 grid, "Topology", TopologyType=self._topology, NumberOfElements=str(cells[0])
             )
-            item(topology, cells, "Int", "mesh/cells")
-            item(
-                ET.SubElement(grid, "Geometry", GeometryType="XYZ"), points, "Float", "mesh/points"
-            )
+            item(topology, cells, "Int", f"{mesh}/cells")
+            geometry = ET.SubElement(grid, "Geometry", GeometryType="XYZ")
+            item(geometry, points, "Float", f"{mesh}/points")
             for name, center, shape, kind, key in fields:
                 attributes = {"Name": name, "AttributeType": kind, "Center": center}
                 item(ET.SubElement(grid, "Attribute", attributes), shape, "Float", key)
@@ -210,16 +239,17 @@ def run_on_root(comm: MPI.Intracomm, action: Callable[[], None]) -> None:
 
     Raises:
         OSError: the action raised one on rank 0.
+        RuntimeError: it raised another exception there.
     """
-    failure: OSError | None = None
+    failure: Exception | None = None
     if comm.rank == 0:
         try:
             action()
-        except OSError as problem:
+        except Exception as problem:
             failure = problem
-    text = comm.bcast(None if failure is None else str(failure), root=0)
-    if text is not None:
-        raise OSError(text) from failure
+    said = comm.bcast(failure and (isinstance(failure, OSError), str(failure)), root=0)
+    if said is not None:
+        raise (OSError if said[0] else RuntimeError)(said[1]) from failure
 
 
 def _gather(comm: MPI.Intracomm, local: np.ndarray) -> np.ndarray:
