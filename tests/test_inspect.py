@@ -21,9 +21,9 @@ from fesurrogate.data.quality import Finding, examine, suspicious_points
 from fesurrogate.data.sampling import stretches
 from fesurrogate.data.store import write_dataset
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Kinematics
+from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import J2Plasticity, Linear, NeoHookean, Viscoelastic
-from fesurrogate.material import Material
+from fesurrogate.material import Material, Response
 
 pytest.importorskip("scipy")
 
@@ -39,6 +39,32 @@ def walks(law: Material, path: str = "random_walk", *, samples: int = 24, **more
     )
     every = np.arange(samples)
     return generate(law, plan.strain(every), dt=plan.dt(every))
+
+
+class Fibres(Material):
+    """Collagen in a matrix: W = ε·ε / 2 + (exp(k x²) - 1) / 2k of the fibres' stretch x = a·ε > 0.
+
+    Source: G. A. Holzapfel, T. C. Gasser, R. W. Ogden, J. Elasticity 61 (2000) 1-48, eq. (64).
+    """
+
+    kinematics = Kinematics(2)
+    axis = np.array([0.7, 0.3, 0.5])
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def respond(self, strain: Array, state: Array, dt: float, **options: Any) -> Response:
+        """Answer."""
+        stretch = np.maximum(strain @ self.axis, 0.0)
+        power = np.exp(self.factor * stretch**2)
+        slope = np.where(stretch > 0.0, power * (1.0 + 2.0 * self.factor * stretch**2), 0.0)
+        energy = 0.5 * (strain**2).sum(axis=1) + (power - 1.0) / (2.0 * self.factor)
+        return Response(
+            strain + (stretch * power)[:, None] * self.axis,
+            np.eye(3) + slope[:, None, None] * np.outer(self.axis, self.axis),
+            state.copy(), np.zeros((len(strain), 0)), np.ones(len(strain), dtype=bool),
+            report={"energy": energy},
+        )  # fmt: skip
 
 
 RUBBER = {d: NeoHookean(d, shear_modulus=1.0, lame=2.0) for d in (2, 3)}
@@ -62,6 +88,10 @@ CLEAN: dict[str, Callable[[], Dataset]] = {
     "there and back": lambda: walks(METAL[2], "proportional", unload=True),
     "creep": lambda: walks(CREEPS, dt=(0.01, 10.0)),
     "elastic walks": lambda: walks(RUBBER[2]),
+    "fibres": lambda: points(Fibres(60.0)),  # stiffer by e⁵ at a corner
+    "few of stiff fibres": lambda: points(Fibres(150.0), 64),  # by e¹²
+    "walks of fibres": lambda: walks(Fibres(2000.0)),
+    "loaded fibres": lambda: walks(Fibres(4000.0), "proportional"),
 }
 
 
@@ -110,6 +140,13 @@ DEFECTS: dict[str, tuple[str, Callable[[], Dataset], tuple[str, tuple, Callable[
     "sign of a tangent": ("outlying", CLEAN["points"], ("tangent", (7, 0), lambda t: -t)),
     "sign without tangents": ("outlying", CLEAN["no tangents"],
                               ("stress", (7, 0), lambda s: -2.0 * s)),
+    "sign beside fibres": ("outlying", CLEAN["fibres"], ("stress", (7, 0), lambda s: -s)),
+    "sign of a tangent beside fibres": ("outlying", CLEAN["fibres"],
+                                        ("tangent", (7, 0), lambda t: -t)),
+    "energy beside fibres": ("energy and stress at odds", CLEAN["fibres"],
+                             ("energy", (7, 0), lambda w: 2.0 * w)),
+    "spike on a path of fibres": ("outlying", CLEAN["walks of fibres"],
+                                  ("stress", (7, 11), lambda s: -30.0 * s)),
     "spike on a path": ("outlying", CLEAN["plastic walks"], ("stress", (7, 11), lambda s: 5.0 * s)),
     "skew tangent": ("asymmetric tangent", CLEAN["points"],
                      ("tangent", (7, 0, 0, 3), lambda t: t + 0.1)),

@@ -7,6 +7,7 @@ import numpy as np
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.envelope import component_names, envelope_of
 from fesurrogate.data.neighbours import Neighbours, Score, robust_limit
+from fesurrogate.data.stiffening import contrast
 from fesurrogate.kinematics import Array, BoolArray
 
 ASYMMETRY = 1e-3
@@ -54,7 +55,9 @@ def mismatch(dataset: Dataset, sound: BoolArray, near: Neighbours | None) -> Sco
     """Return how far work and energy differ, beyond what the distance of the points excuses.
 
     At single points: of energies of neighbours, against the work of the stress on the straight way
-    between them (trapezium, with tangents corrected to fifth order). On paths from rest: energy
+    between them (trapezium, with tangents corrected to fifth order). The more the law stiffens in
+    between, the more of the difference of the works of both stresses is excused. On paths from
+    rest: energy
     stored in an increment beyond its work, or where no energy is known, work that a virgin body
     has given away in all; both over the bound ½ |Δσ| |Δε| of the error of the trapezium.
     """
@@ -83,17 +86,28 @@ def _between_neighbours(
     strain, stress = dataset.strain[:, 0], dataset.stress[:, 0]
     if j.shape[1]:
         step = strain[i] - strain[j]  # (k, c, m)
-        work = 0.5 * ((stress[i] + stress[j]) * step).sum(axis=2)
+        ends = [(stress[k] * step).sum(axis=2) for k in (i, j)]
+        least, most = np.minimum(*ends), np.maximum(*ends)
+        work = 0.5 * (least + most)
         if dataset.tangent is not None:
-            change = dataset.tangent[j, 0] - dataset.tangent[i, 0]
-            work += np.einsum("kca,kcab,kcb->kc", step, change, step) / 12.0
+            one, other = (np.einsum("kcab,kcb->kca", dataset.tangent[k, 0], step) for k in (i, j))
+            work += ((other - one) * step).sum(axis=2) / 12.0
+            stiffens = contrast(one, other)
+            work = np.where(stiffens > 0.0, np.clip(work, least, most), work)
+        else:
+            secant = (
+                stress
+                / (np.linalg.norm(strain - dataset.kinematics.rest, axis=1) + 1e-300)[:, None]
+            )
+            stiffens = 0.5 * contrast(secant[i], secant[j])
+        allowed = stiffens * (most - least)
         size = np.linalg.norm(stress[i], axis=2) + np.linalg.norm(stress[j], axis=2)
         size = 0.5 * size * np.linalg.norm(step, axis=2)
-        left = np.abs(energy[i] - energy[j] - work)
+        left = np.maximum(np.abs(energy[i] - energy[j] - work) - allowed, 0.0)
         values[near.points, 0] = np.nanmedian(left / (size + 1e-300), axis=1)
     values[~sound] = np.nan
-    least = ENERGY if dataset.tangent is not None else 3.0 * ENERGY
-    limit, median = robust_limit(values, least, 10.0)
+    smallest = ENERGY if dataset.tangent is not None else 3.0 * ENERGY
+    limit, median = robust_limit(values, smallest, 10.0)
     return Score(values, limit, f"energy against work between neighbours; median {median:.2g}")
 
 

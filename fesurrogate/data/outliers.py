@@ -9,14 +9,15 @@ import numpy as np
 
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.neighbours import Neighbours, Score, robust_limit
+from fesurrogate.data.stiffening import nearest_mean, rising, rising_on_paths, stiffens
 from fesurrogate.kinematics import Array, BoolArray
 
 UNEXPLAINED = 0.6
 DEVIATIONS, DEVIATIONS_ON_PATHS = 60.0, 25.0
 TIMES = 8.0
 """Limits of the scores, and the multiple of the median that is a limit at least. What clean data
-reach: neo-Hookean in an envelope of ±0.3 0.2 and 20, a fibre law with exp(3 x²) within ±0.2 0.4 and
-50, J2 plasticity on paths 5."""
+reach: neo-Hookean in an envelope of ±0.3 0.2 and 20, J2 plasticity on paths 5; laws that stiffen by
+exponentials any number, but for what :mod:`fesurrogate.data.stiffening` excuses."""
 ROUNDS = 10
 
 
@@ -26,10 +27,13 @@ def score(dataset: Dataset, sound: BoolArray, near: Neighbours | None) -> Score:
     Without history, with tangents and without parameters: what the mean of both tangents leaves
     unexplained of the stress difference to the eight nearest points, the second smallest of them
     (third order in the distance where all is well, alike for all where it is not), over the median
-    of the differences. Else: the distance of the stress from a robust
+    of the differences. Where the tangents differ much, all between their arithmetic and their
+    geometric mean explains it. Else: the distance of the stress from a robust
     linear regression (Huber's weights), in robust standard deviations (1.4826 MAD) of each
     component: at single points on all terms of strain and parameters up to the third degree, if the
-    points are three times as many, on paths on the strain, the last strain and the last stress.
+    points are three times as many, on paths on the strain, the last strain and the last stress. If
+    the Material stiffens, stresses that rise with the strain all around a point are not held
+    against it.
     """
     if near is not None and dataset.tangent is not None and not dataset.parameter_names:
         return _against_tangents(dataset, near)
@@ -45,6 +49,8 @@ def score(dataset: Dataset, sound: BoolArray, near: Neighbours | None) -> Score:
     limit, median = robust_limit(values, least, TIMES)
     if near is None:
         values = _first_of_a_row(values, limit)
+    if stiffens(dataset, sound):
+        values[rising_on_paths(dataset) if near is None else rising(dataset, near)] = 0.0
     how = "on powers of the strain" if near is not None else "on the last increment"
     note = f"robust deviations from a regression {how}; median {median:.2g}"
     return Score(values, limit, note)
@@ -58,7 +64,8 @@ def _against_tangents(dataset: Dataset, near: Neighbours) -> Score:
         strain, stress, tangent = dataset.strain[:, 0], dataset.stress[:, 0], dataset.tangent[:, 0]
         step = strain[i] - strain[j]  # (k, c, m)
         found = stress[i] - stress[j]
-        foretold = np.einsum("kcab,kcb->kca", 0.5 * (tangent[i] + tangent[j]), step)
+        ends = [np.einsum("kcab,kcb->kca", tangent[k], step) for k in (i, j)]
+        foretold = nearest_mean(found, *ends)
         left = np.linalg.norm(found - foretold, axis=2)
         size = 0.5 * (np.linalg.norm(found, axis=2) + np.linalg.norm(foretold, axis=2))
         floor = 1e-9 * np.linalg.norm(stress[near.points], axis=1).max(initial=0.0) + 1e-300
