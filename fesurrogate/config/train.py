@@ -9,7 +9,7 @@ from typing import Literal
 from fesurrogate.config.file import check
 
 SEEDS = "a whole number from 0 to 2**63 - 1"
-Model = Literal["energy", "stress", "gaussian_process", "recurrent", "physical"]
+Model = Literal["energy", "polynomial", "stress", "gaussian_process", "recurrent", "physical"]
 """The models that ``[train] model`` names; ``fesurrogate.train.fit`` has a function for each."""
 
 
@@ -31,6 +31,17 @@ class EnergySettings:
             "direction", self.direction, (self.direction is not None) == wanted,
             f"{'d numbers' if wanted else 'none'} with symmetry {self.symmetry!r}",
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolynomialSettings:
+    """``[train.polynomial]``: of the polynomial energy."""
+
+    degree: int | None = None  # none: the one that is best on held-out paths
+
+    def __post_init__(self) -> None:
+        known = self.degree is None or self.degree >= 2
+        check("degree", self.degree, known, "at least 2, or none to have it chosen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +97,7 @@ class TrainSettings:
 
     model: Model = "energy"
     energy: EnergySettings = EnergySettings()
+    polynomial: PolynomialSettings = PolynomialSettings()
     stress: StressSettings = StressSettings()
     recurrent: RecurrentSettings = RecurrentSettings()
     physical: PhysicalSettings = PhysicalSettings()

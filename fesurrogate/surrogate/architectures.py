@@ -13,6 +13,7 @@ from fesurrogate.surrogate.gaussian_process import GaussianProcess
 from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.physical import PhysicalNetwork
 from fesurrogate.surrogate.polyconvex import PolyconvexNetwork
+from fesurrogate.surrogate.polynomial_energy import PolynomialEnergy
 from fesurrogate.surrogate.recurrent import RecurrentNetwork
 from fesurrogate.surrogate.stress import StressNetwork
 
@@ -23,6 +24,7 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "Ensemble": Ensemble,
     "GaussianProcess": GaussianProcess,
     "PhysicalNetwork": PhysicalNetwork,
+    "PolynomialEnergy": PolynomialEnergy,
     "RecurrentNetwork": RecurrentNetwork,
 }
 

@@ -14,6 +14,7 @@ from fesurrogate.train.energy import fit_energy
 from fesurrogate.train.ensemble import fit_ensemble
 from fesurrogate.train.gaussian_process import fit_gaussian_process
 from fesurrogate.train.history import fit_physical, fit_recurrent
+from fesurrogate.train.polynomial import fit_polynomial
 from fesurrogate.train.result import FitResult
 from fesurrogate.train.stress import fit_stress
 from fesurrogate.train.trust import trusted
@@ -38,6 +39,7 @@ class Fitter(Protocol):
 
 FITTERS: dict[Model, Fitter] = {
     "energy": fit_energy,
+    "polynomial": fit_polynomial,
     "stress": fit_stress,
     "gaussian_process": fit_gaussian_process,
     "recurrent": fit_recurrent,
