@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from fesurrogate.audit import audit
 from fesurrogate.build import ensure_dataset, ensure_model
 from fesurrogate.build.calibration import calibration_of
 from fesurrogate.build.problem import build_problem
 from fesurrogate.combine import Balanced, Guarded
 from fesurrogate.config import Settings, read_config
 from fesurrogate.errors import InputError
+from fesurrogate.fem.points import point_weights
 from fesurrogate.run import run
 
 pytestmark = pytest.mark.mpi
@@ -112,6 +114,51 @@ def test_the_guarded_run_is_within_the_tolerance_of_the_direct_one(problem: Sett
     assert field.response is not None
     away = COMM.allreduce(int(field.response.report["fallback"].sum()))
     assert 0 < away < COMM.allreduce(field.num_points)
+
+
+def test_an_audit_estimates_what_the_reference_would_change(problem: Settings) -> None:
+    assert problem.material is not None and problem.material.guard is not None
+    trusting = replace(problem.material.guard, policy="warn")
+    settings = replace(problem, material=replace(problem.material, guard=trusting))
+    made = run(settings, COMM)
+    truth = run(replace(problem, material=replace(problem.material, kind="rve")), COMM).results
+    (field,) = made.model.fields.values()
+    assert field.response is not None
+    everything = audit(made.model, 0.5, points=10**6)
+    assert everything is not None and everything.points == everything.served == truth.points
+    # solved everywhere: the stress error itself, and outputs to first order in it
+    assert everything.stress_error.low == everything.stress_error.value
+    assert isinstance(field.material, Guarded)
+    error = field.material.reference.evaluate(field.current_strain()).stress - field.response.stress
+    weights = point_weights(field)
+    sums = COMM.allreduce(np.array([
+        weights @ np.linalg.norm(error, axis=1),
+        weights @ np.linalg.norm(field.response.stress, axis=1),
+    ]))  # fmt: skip
+    assert everything.stress_error.value == pytest.approx(sums[0] / sums[1], rel=1e-6)
+    change = np.array(truth.reaction["right"]) - made.results.reaction["right"]
+    for k, axis in enumerate("xy"):
+        predicted = everything.outputs[f"reaction right {axis}"].value
+        assert abs(predicted - change[k]) < 0.1 * np.linalg.norm(change)
+    # and from some of the points, an interval around that
+    some = audit(made.model, 0.5, points=48)
+    assert some is not None and 24 < some.points <= 48
+    assert some.stress_error.low <= everything.stress_error.value <= some.stress_error.high
+    assert some.stress_error.high < 5.0 * everything.stress_error.value
+    assert some.worst <= everything.worst * (1 + 1e-9)
+    found = some.outputs["reaction right x"]
+    assert found.low <= everything.outputs["reaction right x"].value <= found.high
+
+
+def test_points_that_fell_back_are_not_audited(problem: Settings) -> None:
+    made = run(problem, COMM)
+    (field,) = made.model.fields.values()
+    assert field.response is not None
+    away = COMM.allreduce(int(field.response.report["fallback"].sum()))
+    found = audit(made.model, 0.5, points=10**6)
+    assert found is not None and found.served == COMM.allreduce(field.num_points) - away
+    plain = replace(problem, material=replace(problem.material, guard=None))
+    assert audit(run(plain, COMM).model, 0.5, points=64) is None
 
 
 def test_a_second_model_of_the_same_is_not_trained(problem: Settings) -> None:

@@ -138,6 +138,31 @@ class Guarded(Material):
             report["fatal"] = (reason != 0).astype(np.int64)
         return _merged(answer, given, rows, np.concatenate(after, axis=1), new_hint, report)
 
+    def ask_reference(
+        self,
+        strain: Array,  # (n, m)
+        state: Array,  # (n, s)
+        dt: float,
+        *,
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, h)
+    ) -> Response:
+        """Return what the reference answers to an accepted increment, without the tangent.
+
+        The state is the one at the end of the increment. Collective.
+        """
+        own_hint = hint[:, 1 + self.surrogate.num_hint :]
+        if not self._replay:
+            return self.reference.evaluate(
+                strain, None, dt, parameters=parameters, hint=own_hint, tangent=False
+            )
+        path = state[:, self.surrogate.num_state :].copy()
+        path[:, 0] -= 1  # the increment itself is no part of what went before
+        return self._replay.evaluate(
+            strain, path, dt,
+            parameters=parameters, hint=own_hint, tangent=False, sensitivity=False,
+        )  # fmt: skip
+
     def accept(self, strain: Array, response: Response) -> None:
         """Begin a new increment, in which every point is judged anew. Collective."""
         self._increment += 1

@@ -4,8 +4,8 @@ An output J of the solved problem changes, to first order in an error Δσ of th
 
     ΔJ = ∫ Δσ · δε(ψ) dx,   ψ = r - z,   (Kᵀ z)_free = (Kᵀ r + l)_free,   z = 0 where u is given,
 
-with J = r · (internal - external force) + l · u: r is one on the unknowns of a reaction, l takes u at
-a probe. Source: R. Becker and R. Rannacher, An optimal control approach to a posteriori error
+with J = r · (internal - external force) + l · u: r is one on the unknowns of a reaction, l takes u
+at a probe. Source: R. Becker and R. Rannacher, An optimal control approach to a posteriori error
 estimation in finite element methods, Acta Numerica 10 (2001) 1-102, sect. 2.
 """
 

@@ -1,0 +1,167 @@
+"""What a guarded run is worth: the reference is solved at some points, and the error estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from fesurrogate.build.problem import MacroModel
+from fesurrogate.combine import Guarded
+from fesurrogate.fem.adjoint import Adjoint
+from fesurrogate.fem.field import MaterialField
+from fesurrogate.fem.points import point_weights
+from fesurrogate.kinematics import Array
+from fesurrogate.trust.audit import Interval, estimate_sum, plan_audit
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """How wrong the accepted answers of surrogates are, estimated from points that were solved.
+
+    Attributes:
+        points: Points at which the reference was solved.
+        served: Points that the surrogate had answered, of which those were chosen.
+        failed: Points at which the reference failed; they count in no estimate.
+        stress_error: ∫ |Δσ| dx / ∫ |σ| dx, with its 95 % interval.
+        worst: Largest |Δσ| found, over the root mean square of |σ| in the body.
+        outputs: By name of a reaction or probe and component, how much the reference would change
+            it, to first order, with its 95 % interval.
+    """
+
+    points: int
+    served: int
+    failed: int
+    stress_error: Interval
+    worst: float
+    outputs: Mapping[str, Interval]
+
+
+def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditResult | None:
+    """Solve the reference at some points of the accepted increment. Collective.
+
+    The points are chosen by their doubt and volume (:func:`fesurrogate.trust.audit.plan_audit`).
+    Those that fell back are right already and not asked again.
+
+    Args:
+        model: After an accepted increment.
+        dt: Length of the increment.
+        points: How many points may be solved.
+        seed: Of the choice.
+
+    Returns:
+        The estimate; None where no field is guarded.
+    """
+    comm = model.mesh.mesh.comm
+    audited = [field for field in model.fields.values() if isinstance(field.material, Guarded)]
+    if not audited:
+        return None
+    weights = [point_weights(field) for field in audited]
+    served = [_served(field) for field in audited]
+    doubts = [_doubt(field)[rows] for field, rows in zip(audited, served, strict=True)]
+    volume = np.concatenate([w[rows] for w, rows in zip(weights, served, strict=True)])
+    begin, total = _share(comm, len(volume))
+    whole_volume = np.concatenate(comm.allgather(volume))
+    whole_doubt = np.concatenate(comm.allgather(np.concatenate(doubts)))
+    if not total:
+        nothing = Interval(0.0, 0.0, 0.0)
+        return AuditResult(0, 0, 0, nothing, 0.0, {})
+    plan = plan_audit(whole_doubt, whole_volume, points, seed=seed)
+    mine = plan.points[(plan.points >= begin) & (plan.points < begin + len(volume))] - begin
+    wrong = np.zeros((len(volume), audited[0].material.kinematics.size))  # Δσ
+    failed, first = 0, 0
+    for field, rows in zip(audited, served, strict=True):
+        chosen = mine[(mine >= first) & (mine < first + len(rows))] - first
+        difference, lost = _difference(field, rows[chosen], dt)
+        wrong[first + chosen] = difference
+        failed, first = failed + lost, first + len(rows)
+
+    def estimated(values: Array, *, nonnegative: bool) -> Interval:
+        """Return the sum over all served points of what is known at the audited ones."""
+        known = {int(begin + i): float(values[i]) for i in mine}
+        merged = {k: v for part in comm.allgather(known) for k, v in part.items()}
+        return estimate_sum(plan, merged, nonnegative=nonnegative, seed=seed)
+
+    sizes = np.linalg.norm(wrong, axis=1)
+    size, square, everything = _stress_size(model, comm)
+    rms = np.sqrt(square / everything)
+    outputs = {}
+    for name, along in _adjoint_strains(model, audited):
+        rows_of = [part[rows] for part, rows in zip(along, served, strict=True)]
+        work = volume * np.einsum("nm,nm->n", wrong, np.concatenate(rows_of))
+        outputs[name] = estimated(work, nonnegative=False)
+    return AuditResult(
+        points=len(plan.points),
+        served=total,
+        failed=int(comm.allreduce(failed)),
+        stress_error=estimated(volume * sizes, nonnegative=True).scaled(1.0 / size),
+        worst=float(comm.allreduce(float(sizes.max(initial=0.0)), op=MPI.MAX)) / float(rms),
+        outputs=outputs,
+    )
+
+
+def _served(field: MaterialField) -> Any:  # (k,)
+    """Return the points that the surrogate answered."""
+    assert field.response is not None
+    return np.flatnonzero(field.response.report["fallback"] == 0)
+
+
+def _doubt(field: MaterialField) -> Array:  # (n,)
+    """Return the doubt of each point, in limits of the measure that doubts it most."""
+    assert field.response is not None and isinstance(field.material, Guarded)
+    trust, report = field.material.trust, field.response.report
+    doubt: Array = np.zeros(field.num_points)
+    for name, limit in zip(trust.names, trust.limits, strict=True):
+        found = report[f"doubt_{name}"]
+        scale = limit if np.isfinite(limit) and limit > 0.0 else 1.0
+        doubt = np.maximum(doubt, found / scale)
+    return doubt
+
+
+def _difference(field: MaterialField, rows: Any, dt: float) -> tuple[Array, int]:  # (k, m)
+    """Return the reference's stress less the accepted one; zero, and counted, where it fails."""
+    response, material = field.response, field.material
+    assert response is not None and isinstance(material, Guarded)
+    strain, parameters = field.current_strain(), field.current_parameters()
+    truth = material.ask_reference(
+        strain[rows], response.state[rows], dt,
+        parameters=parameters[rows], hint=response.hint[rows],
+    )  # fmt: skip
+    difference = np.where(truth.ok[:, None], truth.stress - response.stress[rows], 0.0)
+    return difference, int((~truth.ok).sum())
+
+
+def _stress_size(model: MacroModel, comm: Any) -> tuple[float, float, float]:
+    """Return ∫ |σ| dx, ∫ |σ|² dx and ∫ dx over the body."""
+    sums = np.zeros(3)
+    for field in model.fields.values():
+        assert field.response is not None
+        weights, size = point_weights(field), np.linalg.norm(field.response.stress, axis=1)
+        sums += [weights @ size, weights @ size**2, weights.sum()]
+    whole = comm.allreduce(sums)
+    return float(whole[0]), float(whole[1]), float(whole[2])
+
+
+def _share(comm: Any, count: int) -> tuple[int, int]:
+    """Return where this rank's points begin among all, and how many there are."""
+    counts = comm.allgather(count)
+    return sum(counts[: comm.rank]), sum(counts)
+
+
+def _adjoint_strains(model: MacroModel, audited: list[MaterialField]) -> Any:
+    """Give the name of each output, and δε(ψ) at the points of the audited fields."""
+    fields = list(model.fields.values())
+    places = [fields.index(field) for field in audited]
+    axes = "xyz"[: model.u.function_space.dofmap.index_map_bs]
+    adjoint = Adjoint(model.problem)
+    for name, facets in model.reactions.items():
+        for k, axis in enumerate(axes):
+            strains = adjoint.of_reaction(facets, k)
+            yield f"reaction {name} {axis}", [strains[i] for i in places]
+    for probe in model.probes:
+        for k, axis in enumerate(axes):
+            strains = adjoint.of_value(probe.point, probe.cell, k)
+            yield f"probe {probe.name} {axis}", [strains[i] for i in places]
