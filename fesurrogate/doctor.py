@@ -172,6 +172,17 @@ def check_torch() -> Iterable[Finding]:
         yield Finding("GPU", "none; networks train and run on the CPU")
 
 
+def check_numba() -> Iterable[Finding]:
+    """Numba, which compiles the evaluation of energy networks."""
+    numba, why = load("numba")
+    if numba is None:
+        mend = "energy networks are evaluated several times faster with it: pip install numba, "
+        mend += "apt-get install python3-numba, or conda install -c conda-forge numba"
+        yield Finding("Numba", f"{why}; torch evaluates energy networks", mend)
+        return
+    yield Finding("Numba", f"{numba.__version__}; compiled kernels evaluate energy networks")
+
+
 def check_mpi() -> Iterable[Finding]:
     """MPI, and whether ranks times threads fit the cores. Collective where MPI is there."""
     module, why = load("mpi4py.MPI")
@@ -214,7 +225,8 @@ def check_extras() -> Iterable[Finding]:
 
 
 CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
-    check_python, check_dolfinx, check_petsc, check_mpi, check_torch, check_blas, check_extras,
+    check_python, check_dolfinx, check_petsc, check_mpi, check_torch, check_numba, check_blas,
+    check_extras,
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def test_bare_python_gets_advice_for_each_missing_piece():
         assert f"! {name:<16} missing" in result.stdout
     assert "pip install -e '.[train]'" in result.stdout
     assert "To mend before anything can be solved: DOLFINx, PETSc" in result.stdout
+    assert "- Numba            missing; torch evaluates energy networks" in result.stdout
 
 
 @pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="a second MPI program in one rank's process")
