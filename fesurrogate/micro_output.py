@@ -39,11 +39,19 @@ if TYPE_CHECKING:  # matplotlib is not needed but for pictures
 
 @dataclass(frozen=True)
 class Localised:
-    """The fields of the cell at a macro point, and the norm of the macro stress there."""
+    """The fields of the cell at a macro point.
+
+    Attributes:
+        place: The point.
+        fields: Those of its cell.
+        stress: Norm of the macro stress there.
+        moved: (d,), where the point is in the deformed body.
+    """
 
     place: Place
     fields: MicroFields
     stress: float
+    moved: tuple[float, ...]
 
 
 def has_cells(model: MacroModel) -> bool:
@@ -83,6 +91,7 @@ class MicroOutput:
         wanted = model.settings.output.micro
         assert wanted is not None
         self._comm, self._count = model.mesh.mesh.comm, wanted.most_loaded
+        self._u = None if model.settings.kinematics.measure == "gradient" else model.u
         self._cells: dict[str, RVEMaterial] = {
             name: identified.material
             for name, identified in model.materials.items()
@@ -172,15 +181,24 @@ class MicroOutput:
                 hint=field.hint[k, : material.num_hint],  # Balanced adds a column
             )
             assert field.response is not None
-            stress = float(np.linalg.norm(field.response.stress[k]))
+            stress, moved = float(np.linalg.norm(field.response.stress[k])), self._moved(place)
             if place.owner != 0:  # a mesh cannot travel; that of rank 0 is the same
                 values = {f.name: getattr(found, f.name) for f in names_of(MicroFields)}
-                comm.send(({**values, "mesh": None}, stress), dest=0)
+                comm.send(({**values, "mesh": None}, stress, moved), dest=0)
         if comm.rank == 0:
             if place.owner != 0:
-                values, stress = comm.recv(source=place.owner)
+                values, stress, moved = comm.recv(source=place.owner)
                 found = MicroFields(**{**values, "mesh": material.cell.mesh})
-            self.last[name] = Localised(place, found, stress)
+            self.last[name] = Localised(place, found, stress, moved)
+
+    def _moved(self, place: Place) -> tuple[float, ...]:
+        """Return where a point of this rank is in the deformed body."""
+        if self._u is None:
+            return place.point
+        field, x = self._fields[place.region], np.array(place.point)
+        cell = field.cells[place.row // (field.num_points // len(field.cells))]
+        shift = self._u.eval(np.pad(x, (0, 3 - len(x))), np.array([cell], dtype=np.int32))
+        return tuple(float(value) for value in x + np.ravel(shift))
 
     def _record(self, name: str, time: float) -> None:
         """Note and write the last fields of a file; on rank 0."""
@@ -220,6 +238,7 @@ class MicroOutput:
                 MicroView(
                     name.replace("_", " "),
                     place.point,
+                    localised.moved,
                     found.mesh,
                     None if scalar else found.displacement_function(),
                     fields,

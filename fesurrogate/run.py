@@ -305,7 +305,7 @@ class _Recorder:
     def finish(self) -> None:
         """Draw the pictures of the end."""
         settings, mesh = self._model.settings, self._model.mesh.mesh
-        if self._output is None or not settings.output.pictures or mesh.geometry.dim != 2:
+        if self._output is None or not settings.output.pictures:
             return
         begin = time.perf_counter()
         from fesurrogate.fem.pictures import Panel, plot_deformed

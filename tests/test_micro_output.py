@@ -261,3 +261,32 @@ def test_a_picture_shows_both_scales(folder: Path) -> None:
     shown = replace(settings, output=replace(settings.output, pictures=True, fields=False))
     run(shown, MPI.COMM_SELF, folder)
     assert (folder / "micro.png").stat().st_size > 10_000
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("gdim", [2, 3])
+def test_a_solid_is_shown_with_its_cells(folder: Path, gdim: int) -> None:
+    """One element, its displacement prescribed: the point moves with it. Cells of both kinds."""
+    pytest.importorskip("matplotlib")
+    text = STRIP.split("[material.rve.phases.metal]")[0].replace("gdim = 2", "gdim = 3")
+    text = text.replace('"rectangle"', '"box"').replace("[2, 1]", "[1, 1, 1]")
+    text = text.replace("[2.0, 1.0]", "[2.0, 1.0, 1.0]") + f"gdim = {gdim}\n"
+    for phase in ("metal", "polymer"):
+        text += f'[material.rve.phases.{phase}]\nkind = "linear_elastic"\n'
+        text += "young = 5.0\npoisson = 0.3\n"
+    text += '[[dirichlet]]\nboundary = "left"\n[[dirichlet]]\nboundary = "right"\n'
+    text += "value = [0.1, 0.0, 0.4]\n"
+    if MPI.COMM_WORLD.rank == 0:
+        (folder / "solid.toml").write_text(text)
+    MPI.COMM_WORLD.barrier()
+    settings = with_micro(read_config(folder / "solid.toml"), points=[(1.5, 0.3, 0.8)])
+    shown = replace(settings, output=replace(settings.output, pictures=True, fields=False))
+    done = run(shown, MPI.COMM_WORLD, folder)
+    MPI.COMM_WORLD.barrier()
+    assert done.micro is not None
+    for name in ("stress", "micro"):
+        assert (folder / f"{name}.png").stat().st_size > 10_000
+    if MPI.COMM_WORLD.rank == 0:
+        (view,) = done.micro.views()
+        expected = np.array(view.point) + view.point[0] / 2.0 * np.array([0.1, 0.0, 0.4])
+        np.testing.assert_allclose(view.moved, expected, rtol=0, atol=1e-12)

@@ -14,21 +14,19 @@ from typing import Any
 import numpy as np
 from dolfinx import mesh as meshes
 from dolfinx.mesh import Mesh
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.pictures import save_figure
+from fesurrogate.fem.surface import SOLID_AXES, draw_surface, gather_surface, seen_range
 from fesurrogate.kinematics import Array
 
 PHASE_COLOURS = ("#d8dee6", "#2f5d8a", "#d9822b", "#5a9367", "#8e6bb0", "#b5484b")
 _CORNERS = {3: [0, 1, 2], 4: [0, 1, 3, 2]}  # of a face or a plane cell, around it
-_LIGHT = np.array([0.88, 0.84, 1.0])  # how bright faces normal to x, y and z are
 
 
 def plot_phases(
@@ -133,7 +131,7 @@ def _axes(figure: Figure, mesh: Mesh, count: int) -> list[Any]:
     """Return equal axes without frames."""
     columns = min(3, count)
     shape = (math.ceil(count / columns), columns)
-    solid = {"projection": "3d", "proj_type": "ortho"} if mesh.geometry.dim == 3 else {}
+    solid = SOLID_AXES if mesh.geometry.dim == 3 else {}
     axes = list(figure.subplots(*shape, squeeze=False, subplot_kw=solid).ravel())
     for one in axes:
         one.set_axis_off()
@@ -150,7 +148,10 @@ def _draw(
 ) -> Any:
     """Draw a cell; return what a colour bar needs."""
     if mesh.geometry.dim == 3:
-        return _draw_solid(axes, mesh, values, norm)
+        surface = gather_surface(mesh, values)
+        assert surface is not None
+        seen = seen_range(surface) if norm else None
+        return draw_surface(axes, surface, seen and Normalize(0.0, seen.vmax))
     nodes = geometry_dofmap(mesh)
     corners = 3 if mesh.topology.cell_name() == "triangle" else 4
     x = mesh.geometry.x[nodes[:, _CORNERS[corners]], :2]
@@ -170,35 +171,3 @@ def _draw(
     axes.autoscale_view()
     axes.set_aspect("equal")
     return drawn
-
-
-def _draw_solid(axes: Any, mesh: Mesh, values: Array, norm: Normalize | None) -> Any:
-    """Draw the surface, faces shaded by their direction."""
-    mesh.topology.create_connectivity(2, 3)
-    facets = meshes.exterior_facet_indices(mesh.topology)
-    cell = np.array([mesh.topology.connectivity(2, 3).links(facet)[0] for facet in facets])
-    corners = 3 if mesh.topology.cell_name() == "tetrahedron" else 4
-    nodes = meshes.entities_to_geometry(mesh, 2, facets)[:, _CORNERS[corners]]
-    x = mesh.geometry.x[nodes]  # (facets, corners, 3)
-    normal = np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0])
-    normal = np.abs(normal) / np.linalg.norm(normal, axis=1, keepdims=True)
-    light = normal @ _LIGHT
-    scale = None
-    if norm is None:
-        colours = values[cell]
-    else:
-        scale = ScalarMappable(norm, "viridis")
-        colours = scale.to_rgba(values[cell])[:, :3]
-    shaded = colours * light[:, None]
-    axes.add_collection3d(Poly3DCollection(x, facecolors=shaded, edgecolors=shaded, linewidths=0.2))
-    lower, upper = mesh.geometry.x.min(axis=0), mesh.geometry.x.max(axis=0)
-    axes.set(xlim=(lower[0], upper[0]), ylim=(lower[1], upper[1]), zlim=(lower[2], upper[2]))
-    axes.set_box_aspect(upper - lower)
-    axes.view_init(elev=28, azim=35)
-    middle, size = (lower + upper) / 2, float((upper - lower).max())
-    ends = {"x": (0, 1), "y": (1, 0), "z": (2, 0)}  # along which axis, and beside which face
-    for name, (axis, beside) in ends.items():
-        place = lower.copy()
-        place[axis], place[beside] = middle[axis], upper[beside] + 0.08 * size
-        axes.text(*place, name, ha="center", va="center")
-    return scale

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from dolfinx import fem
 from dolfinx.mesh import Mesh
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
+from mpl_toolkits.mplot3d import proj3d
 
 from fesurrogate.fem.output import run_on_root
 from fesurrogate.fem.pictures import (
@@ -27,12 +30,19 @@ from fesurrogate.fem.pictures import (
     new_figure,
     save_figure,
 )
+from fesurrogate.fem.surface import (
+    NOTHING,
+    SOLID_AXES,
+    draw_surface,
+    gather_surface,
+    known_range,
+    seen_range,
+)
 from fesurrogate.kinematics import Array
 
 VISIBLE = 0.15  # of the size of the cell: the largest displacement that is drawn
 COLOURS = ("#2f5d8a", "#d9822b", "#5a9367")  # of curves
 BESIDE = ((18, 18), (-18, 18), (18, -18), (-18, -18))  # where a number is written, in points
-NOTHING = "#d5d5d5"  # of elements without a value
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,8 @@ class MicroView:
     Attributes:
         name: Of the point.
         point: (d,), where it is in the undeformed body.
-        mesh: Serial plane mesh of the cell.
+        moved: (d,), where it is in the deformed body.
+        mesh: Serial mesh of the cell, plane or solid.
         displacement: Of the cell; None of a scalar field.
         fields: One value for each element (e,), by label; NaN is drawn grey.
         magnify: Whether a displacement too small to be seen is drawn larger.
@@ -50,6 +61,7 @@ class MicroView:
 
     name: str
     point: Sequence[float]
+    moved: Sequence[float]
     mesh: Mesh
     displacement: fem.Function | None
     fields: Mapping[str, Array]
@@ -74,47 +86,55 @@ def plot_micro(
 ) -> None:
     """Draw the deformed macro field with numbered points, and beside it the cell at each.
 
-    A field has one colour scale in all cells. Collective.
+    A field has one colour scale in all cells. Of a solid, body or cell, the surface is drawn, and
+    the scale is that of what is seen of it; points inside shine through. Collective.
 
     Args:
         path: Of the PNG file.
-        macro: Plane; its title labels its colour bar.
+        macro: Plane or solid; its title labels its colour bar.
         views: Cells with the same fields; those of rank 0 are drawn, and nothing if it has none.
         title: Of the picture.
         curves: Drawn under the macro field.
 
     Raises:
-        InputError: A mesh is not plane.
+        InputError: A mesh has cells that are not drawn.
         OSError: The file cannot be written; on all ranks.
     """
-    body = gather_mesh_values(macro.mesh, macro.values, displacement=macro.displacement)
+    solid = macro.mesh.geometry.dim == 3
+    gather = gather_surface if solid else gather_mesh_values
+    body: Any = gather(macro.mesh, macro.values, displacement=macro.displacement)
 
     def draw() -> None:
-        assert body is not None
         if not views:
             return
         labels = list(views[0].fields)
         rows, columns = len(views), len(labels)
         height = max(3.0 * rows + 0.9, 7.8 if curves else 4.6)
-        width = float(np.clip(4.2 * aspect_of([body]), 3.4, 6.0))
+        width = 4.6 if solid else float(np.clip(4.2 * aspect_of([body]), 3.4, 6.0))
         figure = new_figure(width + 1.2 + 3.0 * columns, height)
         figure.suptitle(title)
         left, right = figure.subfigures(1, 2, width_ratios=[width + 1.2, 3.0 * columns])
-        upper = left.subplots(2 if curves else 1, 1, squeeze=False)[:, 0]
-        norm = Normalize(np.nanmin(body.values), np.nanmax(body.values))
-        drawn = draw_cells(upper[0], body, norm)
-        label_axes(upper[0], "", "")
-        below = upper[0].transAxes + ScaledTranslation(0, -0.75, figure.dpi_scale_trans)
-        beneath = upper[0].inset_axes((0.1, 0, 0.8, 0.03), transform=below)
-        left.colorbar(drawn, cax=beneath, label=macro.title, orientation="horizontal")
-        _mark(upper[0], views)
+        count = 2 if curves else 1
+        upper = left.add_subplot(count, 1, 1, **(SOLID_AXES if solid else {}))
+        if solid:
+            drawn = draw_surface(upper, body, seen_range(body))
+            left.colorbar(drawn, ax=upper, label=macro.title, location="bottom", shrink=0.7)
+        else:
+            norm = Normalize(np.nanmin(body.values), np.nanmax(body.values))
+            drawn = draw_cells(upper, body, norm)
+            label_axes(upper, "", "")
+            below = upper.transAxes + ScaledTranslation(0, -0.75, figure.dpi_scale_trans)
+            beneath = upper.inset_axes((0.1, 0, 0.8, 0.03), transform=below)
+            left.colorbar(drawn, cax=beneath, label=macro.title, orientation="horizontal")
+        _mark(upper, [v.point if macro.displacement is None else v.moved for v in views])
         if curves is not None:
+            lower = left.add_subplot(count, 1, 2)
             for (name, (x, y)), colour in zip(curves.lines.items(), COLOURS, strict=False):
-                upper[1].plot(x, y, color=colour, marker="o", markersize=3, label=name)
-            upper[1].set(xlabel=curves.labels[0], ylabel=curves.labels[1])
-            upper[1].grid(color="#dddddd", linewidth=0.6)
-            upper[1].spines[["top", "right"]].set_visible(False)
-            upper[1].legend(frameon=False)
+                lower.plot(x, y, color=colour, marker="o", markersize=3, label=name)
+            lower.set(xlabel=curves.labels[0], ylabel=curves.labels[1])
+            lower.grid(color="#dddddd", linewidth=0.6)
+            lower.spines[["top", "right"]].set_visible(False)
+            lower.legend(frameon=False)
         _draw_cells(right, views, labels)
         save_figure(figure, path)
 
@@ -125,26 +145,33 @@ def magnification(view: MicroView) -> float:
     """Return by which the displacement of a cell is multiplied to be seen: 1, 2, 5, 10, ..."""
     if view.displacement is None or not view.magnify:
         return 1.0
-    size = view.displacement.function_space.dofmap.index_map_bs
-    moved = view.displacement.x.array.reshape(-1, size)[:, :2]
+    size, d = view.displacement.function_space.dofmap.index_map_bs, view.mesh.geometry.dim
+    moved = view.displacement.x.array.reshape(-1, size)[:, :d]
     largest = float(np.abs(moved - moved.mean(axis=0)).max())
-    factor = VISIBLE * float(np.ptp(view.mesh.geometry.x[:, :2], axis=0).max()) / largest
+    factor = VISIBLE * float(np.ptp(view.mesh.geometry.x[:, :d], axis=0).max()) / largest
     if not 1.0 < factor < math.inf:
         return 1.0
     power = 10.0 ** math.floor(math.log10(factor))
     return power * max(step for step in (1, 2, 5) if step * power <= factor)
 
 
-def _mark(axes: Any, views: Sequence[MicroView]) -> None:
+def _mark(axes: Any, points: Sequence[Sequence[float]]) -> None:
     """Number the points; the numbers of points that coincide are joined."""
     places: dict[tuple[float, ...], list[int]] = {}
-    for k, view in enumerate(views, start=1):
-        places.setdefault(tuple(view.point), []).append(k)
-    for ((x, y), numbers), beside in zip(places.items(), cycle(BESIDE), strict=False):
-        axes.plot(x, y, marker="o", markersize=5, color="white", markeredgecolor="#b5484b")
+    for k, point in enumerate(points, start=1):
+        places.setdefault(tuple(point), []).append(k)
+    for (place, numbers), beside in zip(places.items(), cycle(BESIDE), strict=False):
+        here = place
+        if len(place) == 3:
+            here = proj3d.proj_transform(*place, axes.get_proj())[:2]
+        dot = Line2D(
+            [here[0]], [here[1]], marker="o", markersize=5, color="white",
+            markeredgecolor="#b5484b", zorder=4,
+        )  # fmt: skip
+        axes.add_line(dot)
         axes.annotate(
             ", ".join(map(str, numbers)),
-            (x, y),
+            here,
             xytext=beside,
             textcoords="offset points",
             ha="center",
@@ -153,34 +180,60 @@ def _mark(axes: Any, views: Sequence[MicroView]) -> None:
             fontweight="bold",
             arrowprops={"arrowstyle": "-", "color": "#b5484b", "shrinkA": 0, "shrinkB": 3},
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+            zorder=5,
         )
 
 
 def _draw_cells(figure: Any, views: Sequence[MicroView], labels: Sequence[str]) -> None:
     """Draw a row for each cell and a column for each field."""
-    axes = figure.subplots(len(views), len(labels), squeeze=False)
+    scales, count = [magnification(view) for view in views], len(labels)
     for column, label in enumerate(labels):
-        every = np.concatenate([view.fields[label] for view in views])
-        known = every[np.isfinite(every)]
-        norm = Normalize(known.min(initial=np.inf), known.max(initial=-np.inf))
-        for row, view in enumerate(views):
-            scale = magnification(view)
-            cells = gather_mesh_values(
+        gathered = []
+        for view, scale in zip(views, scales, strict=True):
+            gather = gather_surface if view.mesh.geometry.dim == 3 else gather_mesh_values
+            cells: Any = gather(
                 view.mesh, view.fields[label], displacement=view.displacement, scale=scale
             )
-            assert cells is not None
-            here = axes[row, column]
-            known_cells = np.isfinite(cells.values)
-            here.add_collection(
-                PolyCollection(cells.polygons[~known_cells], facecolor=NOTHING, edgecolor=NOTHING)
-            )
-            seen = PlaneCells(cells.polygons[known_cells], cells.values[known_cells], cells.outline)
-            drawn = draw_cells(here, seen, norm)
-            here.set_aspect("equal")
-            here.set_axis_off()
+            gathered.append(cells)
+        norm, row_axes = _visible_range(views, gathered), []
+        for row, (view, cells) in enumerate(zip(views, gathered, strict=True)):
+            solid = view.mesh.geometry.dim == 3
+            place = len(views), count, row * count + column + 1
+            here = figure.add_subplot(*place, **(SOLID_AXES if solid else {}))
+            row_axes.append(here)
+            if solid:
+                draw_surface(here, cells, norm)
+            else:
+                _draw_plane(here, cells, norm)
             if column == 0:
-                text = "" if scale == 1.0 else f", displacement × {scale:g}"
+                text = "" if scales[row] == 1.0 else f", displacement × {scales[row]:g}"
+                if len(view.point) == 3:  # the mark does not tell how deep it lies
+                    text = f" at ({', '.join(f'{x:.3g}' for x in view.point)}){text}"
                 here.set_title(f"{row + 1}: {view.name}{text}", loc="left", fontsize=10)
-        figure.colorbar(
-            drawn, ax=list(axes[:, column]), label=label, location="bottom", shrink=0.85
-        )
+        if norm is None:
+            row_axes[-1].set_title(f"{label}: nowhere in sight", y=-0.1, fontsize=10)
+        else:
+            bar = ScalarMappable(norm, "viridis")
+            figure.colorbar(bar, ax=row_axes, label=label, location="bottom", shrink=0.85)
+
+
+def _visible_range(views: Sequence[MicroView], gathered: Sequence[Any]) -> Normalize | None:
+    """Return the colour scale of what is seen of all cells; None if nothing in sight is known."""
+    ranges = [
+        seen_range(cells) if view.mesh.geometry.dim == 3 else known_range(cells.values)
+        for view, cells in zip(views, gathered, strict=True)
+    ]
+    ends = [end for one in ranges if one is not None for end in (one.vmin, one.vmax)]
+    return Normalize(min(ends), max(ends)) if ends else None
+
+
+def _draw_plane(axes: Any, cells: PlaneCells, norm: Normalize | None) -> None:
+    """Draw a plane cell; elements whose value is NaN are grey."""
+    known = np.isfinite(cells.values)
+    axes.add_collection(
+        PolyCollection(cells.polygons[~known], facecolor=NOTHING, edgecolor=NOTHING)
+    )
+    seen = PlaneCells(cells.polygons[known], cells.values[known], cells.outline)
+    draw_cells(axes, seen, norm or Normalize())
+    axes.set_aspect("equal")
+    axes.set_axis_off()

@@ -1,7 +1,8 @@
-"""Pictures of plane meshes and fields, and load-displacement curves, as PNG files.
+"""Pictures of meshes and fields, and load-displacement curves, as PNG files.
 
-All functions are collective: values are gathered and rank 0 draws. In three dimensions, or for
-more than a look, open what :mod:`fesurrogate.fem.output` writes in ParaView.
+All functions are collective: values are gathered and rank 0 draws. Of a solid only the surface is
+drawn, by :func:`plot_deformed`; to look inside, open what :mod:`fesurrogate.fem.output` writes in
+ParaView.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.mesh import TaggedMesh
 from fesurrogate.fem.output import run_on_root
+from fesurrogate.fem.surface import SOLID_AXES, Surface, draw_surface, gather_surface, seen_range
 from fesurrogate.fem.values import nodal_values, owned_cell_values
 from fesurrogate.kinematics import Array
 
@@ -85,7 +88,9 @@ def gather_mesh_values(
     owned = mesh.topology.index_map(2).size_local
     nodes = geometry_dofmap(mesh)[:owned][:, _CORNERS[name]]
     x = mesh.geometry.x[:, :2]
-    moved = x if displacement is None else x + scale * nodal_values(mesh, displacement)
+    moved = x  # of a prism's section what lies in the plane
+    if displacement is not None:
+        moved = x + scale * nodal_values(mesh, displacement)[:, :2]
     value = np.zeros(owned) if values is None else owned_cell_values(mesh, values)
     if value.ndim != 1:
         raise InputError(f"values have shape {value.shape}; expected one number for each cell")
@@ -119,19 +124,26 @@ def plot_deformed(
 ) -> None:
     """Draw the deformed mesh, coloured by one value a cell, over its undeformed outline (grey).
 
+    Of a solid its surface, with the colour scale of what is seen of it.
+
     Args:
         path: of the PNG file.
-        mesh: a plane mesh.
+        mesh: plane or solid.
         values: one value for each owned cell, or a piecewise constant Function.
         displacement: drawn in true scale.
         title: of the picture.
         label: of the colour bar, with the unit.
-        length_unit: of the axes.
+        length_unit: of the axes; those of a solid have no numbers.
 
     Raises:
-        InputError: the mesh is not plane, or there is another number of values.
+        InputError: the mesh has cells that are not drawn, or there is another number of values.
         OSError: the file cannot be written; on all ranks.
     """
+    if mesh.geometry.dim == 3:
+        surface = gather_surface(mesh, values, displacement=displacement)
+        draw_solid = partial(_draw_solid, path, surface, title=title, label=label)
+        run_on_root(mesh.comm, draw_solid)
+        return
     cells = gather_mesh_values(mesh, values, displacement=displacement)
 
     def draw() -> None:
@@ -144,6 +156,17 @@ def plot_deformed(
         save_figure(figure, path)
 
     run_on_root(mesh.comm, draw)
+
+
+def _draw_solid(path: str | Path, surface: Surface | None, *, title: str, label: str) -> None:
+    """Draw a surface with its colour bar into a file."""
+    assert surface is not None
+    figure = new_figure(6.0, 5.0)
+    axes = figure.add_subplot(**SOLID_AXES)
+    drawn = draw_surface(axes, surface, seen_range(surface))
+    axes.set_title(_wrapped(title, 4.3))
+    figure.colorbar(drawn, ax=axes, label=label, shrink=0.85)
+    save_figure(figure, path)
 
 
 def plot_comparison(

@@ -191,7 +191,7 @@ def hill_moduli(
     half = 0.5 + zero
     inverse = 1.0 / (1.0 - poisson_across - 2.0 * poisson_along**2 * ratio)  # 1/D
     tops = ((1.0 - poisson_across) * young_along, poisson_along * young_across, 0.5 * young_across)
-    twist: Array = 0.5 / (1.0 + poisson_across)
+    twist: Array = np.asarray(0.5 / (1.0 + poisson_across))
 
     def divided(of_tops: list[Array], of_inverse: Array) -> list[Array]:
         """Return the derivatives of n, l and k from those of their numerators and of 1/D."""
