@@ -3,7 +3,17 @@
 import importlib
 import sys
 
-SUBJECTS = ("rve", "network", "speed", "step", "balance", "history", "uncertainty")
+SUBJECTS = (
+    "rve",
+    "network",
+    "speed",
+    "step",
+    "memory",
+    "scaling",
+    "balance",
+    "history",
+    "uncertainty",
+)
 
 
 def main() -> int:

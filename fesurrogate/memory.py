@@ -23,7 +23,7 @@ class MemoryEstimate:
     """Bytes that a run needs at its peak, on one rank or on all.
 
     Attributes:
-        process: What the process used when the estimate was made: Python, libraries, mesh, cells.
+        process: What the process uses without the rest: Python, libraries, mesh, cells.
         points: Strain, stress, tangent, state and hint at the quadrature points, all copies.
         macro: The macro matrix and its factors or preconditioner.
         micro: The factors of the cells, one a Material.

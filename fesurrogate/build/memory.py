@@ -21,6 +21,9 @@ from fesurrogate.fem.problem import DEFAULT_OPTIONS
 from fesurrogate.material import Material
 from fesurrogate.memory import MemoryEstimate, resident_bytes
 
+LATER = 30_000_000
+"""Bytes of the libraries that are loaded only to write files and to draw."""
+
 CELL_ENTRIES = {2: 20, 3: 60}
 """Entries in a row of the matrix of a cell, about."""
 
@@ -53,7 +56,7 @@ def estimate_memory(
     pc_type = PETSc.Options().getString("macro_pc_type", chosen)
     solved = {id(material): material for material, _, _ in regions}.values()
     return MemoryEstimate(
-        process=resident_bytes(),
+        process=resident_bytes() + LATER,
         points=points,
         macro=matrix_size(V).bytes(pc_type, mesh.comm.size),
         micro=sum(cell_bytes(material) for material in solved),
