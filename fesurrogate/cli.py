@@ -1,4 +1,4 @@
-"""The command line: ``fesurrogate run | homogenize | generate | inspect | train | doctor``.
+"""The command line: ``fesurrogate run | homogenize | generate | inspect | train | check | doctor``.
 
 Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 4
 stopped and can be continued, 130 ended at once. Options of PETSc, one dash and a word, are handed
@@ -29,6 +29,7 @@ CONVERGED, BAD_INPUT, NOT_CONVERGED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 130
 Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
 Data = Annotated[Path, typer.Argument(help="Folder of a dataset.", show_default=False)]
+Points = Annotated[Path, typer.Argument(help="failed_points.npz of a run.", show_default=False)]
 Beside = Annotated[
     Path | None, typer.Option("--output", help="Output folder [inspect beside the dataset].")
 ]
@@ -257,6 +258,30 @@ def train(
     with _about(config):
         made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
     return CONVERGED, f"{'reused' if made.reused else 'wrote'} {made.path}: {made.summary}"
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    points: Points,
+    point: Annotated[int, typer.Option("--point", help="Number of the point.")] = 0,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The TOML of the Material [that of the run].")
+    ] = None,
+    allow_code: AllowCode = False,
+) -> tuple[int, str]:
+    """Ask a point at which a run failed again, alone."""
+    comm = _needed(context.obj, "check")
+    from fesurrogate.build.ranks import together
+    from fesurrogate.point_check import check_point
+
+    def ask() -> tuple[int, str]:
+        if comm.rank > 0:
+            return CONVERGED, ""
+        found = check_point(points, point, config=config, allow_code=allow_code)
+        return (CONVERGED if found.solved else NOT_CONVERGED), found.text
+
+    return comm.bcast(together(comm, ask), root=0)
 
 
 @app.command()

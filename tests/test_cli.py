@@ -387,17 +387,19 @@ def test_a_module_is_looked_for_once_a_folder(
 
 @serial
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_an_interrupt_ends_all_ranks_with_130(folder: Path, ranks: int) -> None:
-    """One rank is interrupted inside a solve while the others wait for it."""
+def test_a_second_interrupt_ends_all_ranks_with_130(folder: Path, ranks: int) -> None:
+    """One rank is interrupted inside a solve while the others wait for it; the first is noted."""
     (folder / "slow_law.py").write_text(
         "import os, signal, time\n"
         "from mpi4py import MPI\n"
         "from fesurrogate import Material\n"
         "class Slow(Material):\n"
+        "    collective = True\n"
         "    def __init__(self, kinematics):\n"
         "        self.kinematics = kinematics\n"
         "    def respond(self, strain, state, dt, **options):\n"
         "        if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "            time.sleep(60)\n"
         "        MPI.COMM_WORLD.Barrier()\n"
@@ -520,11 +522,13 @@ def test_ranks_of_their_own_end_as_designed(folder: Path) -> None:
 
 
 @serial
-def test_an_unexpected_error_on_one_rank_ends_all_with_its_traceback(folder: Path) -> None:
+def test_an_error_on_one_rank_of_a_material_that_communicates_ends_all(folder: Path) -> None:
+    """The others wait inside the Material: only the end of all is left, with the traceback."""
     (folder / "broken_law.py").write_text(
         "from mpi4py import MPI\n"
         "from fesurrogate import Material\n"
         "class Broken(Material):\n"
+        "    collective = True\n"
         "    def __init__(self, kinematics):\n"
         "        self.kinematics = kinematics\n"
         "    def respond(self, strain, state, dt, **options):\n"
