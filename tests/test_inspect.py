@@ -219,7 +219,7 @@ def test_coverage_knows_even_from_random_and_full_from_empty() -> None:
         coverage(even.take(slice(0, 1)))
 
 
-@pytest.mark.parametrize("policy", ["refuse", "drop", "keep"])
+@pytest.mark.parametrize("policy", ["refuse", "drop", "downweight", "keep"])
 def test_training_is_told_what_to_do(policy: Any, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("torch")
     from fesurrogate.train.trust import trusted
@@ -236,6 +236,12 @@ def test_training_is_told_what_to_do(policy: Any, caplog: pytest.LogCaptureFixtu
     assert "1 outlying" in caplog.text
     if policy == "keep":
         assert left is dataset
+        return
+    if policy == "downweight":
+        assert "counted by a weight of 0.1" in caplog.text and left.weight is not None
+        np.testing.assert_array_equal(left.weight[7], np.where(np.arange(30) < 11, 1.0, 0.1))
+        assert (np.delete(left.weight, 7, axis=0) == 1.0).all()
+        assert left.fingerprint == dataset.fingerprint  # the data are the same
         return
     np.testing.assert_array_equal(left.ok[7], np.arange(30) < 11)  # and what follows
     assert np.delete(left.ok, 7, axis=0).all() and np.isnan(left.stress[7, 11:]).all()

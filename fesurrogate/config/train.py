@@ -11,6 +11,7 @@ from fesurrogate.config.file import check
 SEEDS = "a whole number from 0 to 2**63 - 1"
 Model = Literal["energy", "polynomial", "stress", "gaussian_process", "recurrent", "physical"]
 """The models that ``[train] model`` names; ``fesurrogate.train.fit`` has a function for each."""
+Suspicious = Literal["refuse", "drop", "downweight", "keep"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,8 @@ class TrainSettings:
     tangent_weight: float = 1.0  # weight of the tangent's loss beside the stress's
     energy_weight: float = 0.0  # the same of the energy's, where the data hold energies
     device: str = "auto"  # of torch: "auto" takes a GPU if there is one
-    suspicious: Literal["refuse", "drop", "keep"] = "refuse"  # what `inspect` finds fault with
+    suspicious: Suspicious = "refuse"  # what becomes of points that `inspect` finds fault with
+    suspicious_weight: float = 0.1  # of their squared errors with "downweight", beside 1 of others
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -122,4 +124,6 @@ class TrainSettings:
         check("iterations", self.iterations, self.iterations >= 1, "at least 1")
         check("tangent_weight", self.tangent_weight, self.tangent_weight >= 0, "a number >= 0")
         check("energy_weight", self.energy_weight, self.energy_weight >= 0, "a number >= 0")
+        weight = self.suspicious_weight
+        check("suspicious_weight", weight, 0 < weight < 1, "a number between 0 and 1")
         check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)

@@ -33,6 +33,8 @@ class Dataset:
         reports: Per name (N, T, ...): energies, micro fields, whatever the Material reports.
         units: Of lengths, stresses and times, in the user's words; nothing is converted.
         meta: JSON-like facts: source, seed, envelope, versions, cost.
+        weight: (N, T), of the squared error of each point in training, or None where it is 1; it
+            is of this training, and neither stored nor part of the fingerprint.
     """
 
     kinematics: Kinematics
@@ -46,6 +48,7 @@ class Dataset:
     reports: Mapping[str, NDArray] = field(default_factory=dict)
     units: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    weight: Array | None = None
 
     def __post_init__(self) -> None:
         if self.parameters is None:
@@ -62,6 +65,7 @@ class Dataset:
             "tangent": (paths, increments, size, size),
             "ok": (paths, increments),
             "dt": (paths, increments),
+            "weight": (paths, increments),
             "parameters": (paths, len(self.parameter_names)),
         }
         for name, shape in expected.items():
@@ -114,7 +118,7 @@ class Dataset:
     ) -> Dataset:
         """Return the dataset of some of the paths."""
         taken: dict[str, Any] = {}
-        for name in ARRAYS:
+        for name in (*ARRAYS, "weight"):
             array = getattr(self, name)
             taken[name] = None if array is None else array[paths]
         reports = {name: array[paths] for name, array in self.reports.items()}

@@ -38,7 +38,9 @@ class Points(Protocol):
 class Step(Protocol):
     """An accepted increment: a :class:`fesurrogate.fem.stepping.Increment`."""
 
-    dt: float
+    @property
+    def dt(self) -> float:
+        """Its length."""
 
 
 @final

@@ -13,7 +13,7 @@ from fesurrogate.train.rows import Rows, solved_rows
 
 @dataclass(frozen=True)
 class Errors:
-    """Relative errors over k points.
+    """Relative errors over k points, of weighted squares where the points have weights.
 
     Attributes:
         points: k.
@@ -44,20 +44,18 @@ def row_errors(network: Network, rows: Rows) -> Errors:
     difference, size, tangent_difference, tangent_size = [], 0.0, 0.0, 0.0
     with torch.no_grad():
         for first in range(0, len(rows.strain), 2000):
-            part = slice(first, first + 2000)
+            part = rows.part(slice(first, first + 2000))
             answer = network(
-                rows.strain[part],
-                parameters=rows.parameters[part],
-                tangent=rows.tangent is not None,
+                part.strain, parameters=part.parameters, tangent=part.tangent is not None
             )
-            difference.append(answer.stress - rows.stress[part])
-            if rows.tangent is not None:
-                exact = rows.tangent[part]
-                tangent_difference += float(((answer.tangent - exact) ** 2).sum())
-                tangent_size += float((exact**2).sum())
+            difference.append(part.weighted(answer.stress - part.stress))
+            if part.tangent is not None:
+                wrong = part.weighted(answer.tangent - part.tangent)
+                tangent_difference += float((wrong**2).sum())
+                tangent_size += float((part.weighted(part.tangent) ** 2).sum())
     delta = torch.cat(difference)
     count, columns = delta.shape
-    size = float((rows.stress**2).sum()) or 1.0
+    size = float((rows.weighted(rows.stress) ** 2).sum()) or 1.0
     return Errors(
         points=count,
         stress=float((delta**2).sum() / size) ** 0.5,

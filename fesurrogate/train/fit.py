@@ -61,7 +61,7 @@ def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) ->
     start = None if settings.transfer is None else load_model(settings.transfer.model)[0]
     if dataset.failed:
         logger.warning("%d of %d points failed; left out", dataset.failed, dataset.ok.size)
-    dataset = trusted(dataset, settings.suspicious)
+    dataset = trusted(dataset, settings.suspicious, weight=settings.suspicious_weight)
     fitter = partial(FITTERS[settings.model], start=start, progress=progress)
     if settings.ensemble > 1:
         return fit_ensemble(dataset, settings, fitter, members=settings.ensemble)

@@ -31,11 +31,12 @@ STEPS = 80
 
 @dataclass(frozen=True)
 class _Samples:
-    """Components (N, q) and what is left of dW/de (N, q), of standard deviation ``size``."""
+    """Components (N, q), what is left of dW/de (N, q), of deviation ``size``, weights (N,)."""
 
     points: Tensor
     slopes: Tensor
     size: float
+    weight: Tensor
 
 
 def fit_gaussian_process(
@@ -152,7 +153,10 @@ def _samples(network: GaussianProcess, rows: Rows) -> _Samples:
     slopes = torch.linalg.lstsq(basis.permute(2, 1, 0), left[:, :, None]).solution[:, :, 0]
     size = max(float(slopes.square().mean()) ** 0.5, 1e-12 * float(rows.stress.abs().max()))
     zero = torch.zeros(1, q, dtype=e.dtype)
-    return _Samples(torch.cat([zero, e.T]), torch.cat([zero, slopes]), size)
+    weight = torch.ones(1 + n, dtype=e.dtype)
+    if rows.weight is not None:
+        weight[1:] = rows.weight
+    return _Samples(torch.cat([zero, e.T]), torch.cat([zero, slopes]), size, weight)
 
 
 def _factorised(samples: _Samples, free: Tensor) -> tuple[Tensor, Tensor]:  # (Nq, Nq), (Nq,)
@@ -163,7 +167,7 @@ def _factorised(samples: _Samples, free: Tensor) -> tuple[Tensor, Tensor]:  # (N
     scaled = samples.points / length
     covariance = stress_covariance(scaled, scaled, length, amplitude)
     covariance = covariance.reshape(scaled.numel(), -1)
-    noise = torch.full((len(scaled), 1), 1.0, dtype=scaled.dtype) * free[q + 1].exp()
+    noise = free[q + 1].exp() / samples.weight.sqrt()[:, None]
     noise[0] = 0.0  # rest is known
     noise = (noise + smallest).reshape(-1)
     factor = torch.linalg.cholesky(covariance + torch.diag(noise**2))

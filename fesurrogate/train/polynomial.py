@@ -136,7 +136,7 @@ def _least_squares(network: PolynomialEnergy, rows: Rows, settings: TrainSetting
     targets = {"stress": rows.stress, "tangent": rows.tangent, "energy": rows.energy}
     share = {"stress": 1.0, "tangent": settings.tangent_weight, "energy": settings.energy_weight}
     weights = {
-        name: (share[name] / max(float((target**2).sum()), 1e-300)) ** 0.5
+        name: (share[name] / max(float((rows.weighted(target) ** 2).sum()), 1e-300)) ** 0.5
         for name, target in targets.items()
         if target is not None and share[name] > 0.0
     }
@@ -156,14 +156,13 @@ def _blocks(
     m = network.kinematics.size
     step = max(1, ENTRIES // (width * (m + m * m)))
     for first in range(0, len(rows.strain), step):
-        part = Rows(
-            **{k: None if t is None else t[first : first + step] for k, t in vars(rows).items()}
-        )
+        part = rows.part(slice(first, first + step))
         answers = _columns(network, part)
         equations = []
         for name, weight in weights.items():
-            target = getattr(part, name)
-            columns = answers[name].reshape(len(answers[name]), -1)
+            target = part.weighted(getattr(part, name))
+            columns = part.weighted(answers[name].transpose(0, 1)).transpose(0, 1)
+            columns = columns.reshape(len(columns), -1)
             equations.append(weight * torch.cat([columns, target.reshape(1, -1)]).T)
         yield torch.cat(equations)
 

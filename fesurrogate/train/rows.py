@@ -22,6 +22,7 @@ class Rows:
         tangent: (k, m, m), or None where the data hold none.
         energy: (k,), or None where the data hold none.
         parameters: (k, p).
+        weight: (k,), of squared errors, or None where it is 1.
     """
 
     strain: Tensor
@@ -29,6 +30,20 @@ class Rows:
     tangent: Tensor | None
     energy: Tensor | None
     parameters: Tensor
+    weight: Tensor | None = None
+
+    def weighted(
+        self,
+        array: Tensor,  # (k, ...)
+    ) -> Tensor:  # (k, ...)
+        """Return an array whose squares have the weights of the rows."""
+        if self.weight is None:
+            return array
+        return self.weight.sqrt().reshape(-1, *(1,) * (array.ndim - 1)) * array
+
+    def part(self, rows: slice) -> Rows:
+        """Return some of the rows."""
+        return Rows(**{k: None if t is None else t[rows] for k, t in vars(self).items()})
 
 
 def solved_rows(dataset: Dataset) -> Rows:
@@ -51,6 +66,7 @@ def solved_rows(dataset: Dataset) -> Rows:
         "parameters": np.broadcast_to(
             dataset.parameters[:, None], (paths, increments, dataset.parameters.shape[1])
         ),
+        "weight": dataset.weight,
     }
     chosen = {name: None if a is None else np.array(a[ok]) for name, a in arrays.items()}
     for name, array in chosen.items():

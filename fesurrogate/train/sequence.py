@@ -22,11 +22,12 @@ from fesurrogate.train.result import FitResult, Parts
 
 @dataclass(frozen=True)
 class Paths:
-    """Strain and stress (N, T, m), and whether the increment was solved (N, T)."""
+    """Strain and stress (N, T, m), whether the increment was solved, and its weight (N, T)."""
 
     strain: Tensor
     stress: Tensor
     ok: Tensor
+    weight: Tensor  # of squared errors; 0 where it was not solved
 
 
 def solved_paths(dataset: Dataset) -> Paths:
@@ -48,7 +49,9 @@ def solved_paths(dataset: Dataset) -> Paths:
     if not (np.isfinite(dataset.stress[ok]).all() and np.isfinite(dataset.strain).all()):
         raise InputError("dataset: strain or stress is not finite at points marked as solved")
     stress = np.where(ok[:, :, None], dataset.stress, 0.0)
-    return Paths(*(torch.from_numpy(np.array(a)) for a in (dataset.strain, stress, ok)))
+    weight = np.where(ok, 1.0 if dataset.weight is None else dataset.weight, 0.0)
+    arrays = (dataset.strain, stress, ok, weight)
+    return Paths(*(torch.from_numpy(np.array(array)) for array in arrays))
 
 
 def follow(
@@ -74,9 +77,9 @@ def relative_squares(
 
     A path whose stress is less than a thousandth of the others' counts against that.
     """
-    squares = (paths.stress**2).sum((1, 2))
+    squares = ((paths.stress**2).sum(2) * paths.weight).sum(1)
     size = squares.clamp_min(1e-6 * float(squares.mean()))
-    return (((stress - paths.stress) ** 2).sum(2) * paths.ok).sum(1) / size
+    return (((stress - paths.stress) ** 2).sum(2) * paths.weight).sum(1) / size
 
 
 def path_errors(network: Network, dataset: Dataset) -> Errors:
@@ -86,9 +89,10 @@ def path_errors(network: Network, dataset: Dataset) -> Errors:
     """
     paths = solved_paths(dataset)
     with torch.no_grad():
-        delta = (follow(network, paths.strain) - paths.stress)[paths.ok]  # (k, m)
+        root = paths.weight.sqrt()[:, :, None]
+        delta = (root * (follow(network, paths.strain) - paths.stress))[paths.ok]  # (k, m)
     count, columns = delta.shape
-    size = float((paths.stress**2).sum()) or 1.0
+    size = float(((root * paths.stress) ** 2).sum()) or 1.0
     return Errors(
         points=count,
         stress=float((delta**2).sum() / size) ** 0.5,
@@ -202,7 +206,7 @@ def adam(
         total = 0.0
         for first in range(0, len(rows), batch):
             chosen = torch.from_numpy(rows[first : first + batch])
-            part = Paths(paths.strain[chosen], paths.stress[chosen], paths.ok[chosen])
+            part = Paths(*(array[chosen] for array in vars(paths).values()))
             optimizer.zero_grad()
             loss = relative_squares(follow(network, part.strain), part).mean()
             loss.backward()

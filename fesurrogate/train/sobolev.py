@@ -108,8 +108,8 @@ class SobolevLoss:
 
     Args:
         network: Whose loss it is.
-        rows: Terms whose target they do not hold are left out.
-        settings: The weights.
+        rows: Terms whose target they do not hold are left out; their weights multiply squares.
+        settings: The weights of the terms.
     """
 
     def __init__(self, network: Network, rows: Rows, settings: TrainSettings) -> None:
@@ -123,7 +123,7 @@ class SobolevLoss:
         for name, weight in weights.items():
             target = getattr(rows, name)
             if target is not None and weight > 0.0:
-                size = float((target**2).sum()) or 1.0
+                size = float((rows.weighted(target) ** 2).sum()) or 1.0
                 self.terms.append(_Term(name, target, weight / size))
         self.tangent = any(term.name == "tangent" for term in self.terms)
 
@@ -132,7 +132,7 @@ class SobolevLoss:
         rows = self.rows
         answer = self.network(rows.strain, parameters=rows.parameters, tangent=self.tangent)
         parts = [
-            term.weight * ((getattr(answer, term.name) - term.target) ** 2).sum()
+            term.weight * (rows.weighted(getattr(answer, term.name) - term.target) ** 2).sum()
             for term in self.terms
         ]
         return torch.stack(parts).sum()

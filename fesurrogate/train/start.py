@@ -78,7 +78,7 @@ def set_closed_form(network: EnergyNetwork, rows: Rows) -> float:
     Returns:
         What is left of stress and tangent, relative to them.
     """
-    few = _first(rows, ROWS_FOR_LEAST_SQUARES)
+    few = rows.part(slice(ROWS_FOR_LEAST_SQUARES))
     kinematics, q = network.kinematics, network.stiffness.shape[-1]
     strain = few.strain.T.contiguous()
     e = components(kinematics, strain)
@@ -93,12 +93,12 @@ def set_closed_form(network: EnergyNetwork, rows: Rows) -> float:
     def column(first: Tensor, second: Tensor | None) -> Tensor:
         stress, tangent = push_forward(kinematics, strain, first, second)
         assert tangent is not None
-        return _column(stress.T, tangent.permute(2, 0, 1), weights)
+        return _column(few, stress.T, tangent.permute(2, 0, 1), weights)
 
-    goal = _column(few.stress, few.tangent, weights)
+    goal = _column(few, few.stress, few.tangent, weights)
     if len(goal) < EQUATIONS_PER_UNKNOWN * len(factors) * len(basis):
         factors = factors[: 1 + few.parameters.shape[1]]  # too few points for squares: affine
-    columns = [_column(answer.stress, answer.tangent, weights)]
+    columns = [_column(few, answer.stress, answer.tangent, weights)]
     columns += [column(f * (unit @ e), f * unit[:, :, None]) for f in factors for unit in basis]
     growing: list[Tensor] = []
     if kinematics.measure == "finite":
@@ -125,24 +125,23 @@ def set_closed_form(network: EnergyNetwork, rows: Rows) -> float:
     return float(torch.linalg.vector_norm(matrix @ solution - goal)) / len(weights) ** 0.5
 
 
-def _first(rows: Rows, count: int) -> Rows:
-    return Rows(**{k: None if t is None else t[:count] for k, t in vars(rows).items()})
-
-
 def _weights(rows: Rows) -> list[float]:
     """Return what makes stresses, and tangents where there are any, of norm one."""
-    parts = [part for part in (rows.stress, rows.tangent) if part is not None]
+    parts = [rows.weighted(part) for part in (rows.stress, rows.tangent) if part is not None]
     return [1.0 / max(float((part**2).sum()) ** 0.5, 1e-300) for part in parts]
 
 
 def _column(
+    rows: Rows,
     stress: Tensor,  # (n, m)
     tangent: Tensor | None,  # (n, m, m)
     weights: list[float],
 ) -> Tensor:  # (n m) or (n m + n m²)
     """Return weighted stresses and, if there is a weight for them, tangents in one column."""
     parts = zip(weights, (stress, tangent), strict=False)
-    return torch.cat([weight * part.reshape(-1) for weight, part in parts if part is not None])
+    return torch.cat(
+        [weight * rows.weighted(part).reshape(-1) for weight, part in parts if part is not None]
+    )
 
 
 def _basis(q: int) -> Tensor:  # (q (q + 1) / 2, q, q)

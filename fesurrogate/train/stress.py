@@ -64,14 +64,15 @@ def _set_start(network: StressNetwork, rows: Rows) -> None:
     size = torch.maximum(size, 1e-3 * size.max()).clamp_min(1e-12)
     factors, _ = network.scaling.quadratics(network.scaling(rows.parameters, e))  # (f, n)
     m, n = e.shape
-    matrix = (factors[:, None] * e / size).reshape(-1, n).T  # (n, f m)
-    solution = torch.linalg.lstsq(matrix, rows.stress, driver="gelsd").solution  # (f m, m)
-    left = rows.stress - matrix @ solution
+    matrix = rows.weighted((factors[:, None] * e / size).reshape(-1, n).T)  # (n, f m)
+    stress = rows.weighted(rows.stress)
+    solution = torch.linalg.lstsq(matrix, stress, driver="gelsd").solution  # (f m, m)
+    left = stress - matrix @ solution
     with torch.no_grad():
         moduli = solution.reshape(len(factors), m, m).transpose(1, 2)  # [f, i, j]
         network.stiffness.copy_(moduli / size.T)
         network.scale.copy_(size)
-        whole = float((rows.stress**2).mean()) ** 0.5
+        whole = float((stress**2).mean()) ** 0.5
         network.stress_scale.fill_(max(float((left**2).mean()) ** 0.5, 1e-9 * whole))
 
 
