@@ -177,6 +177,25 @@ def test_threads_may_share_a_material() -> None:
         np.testing.assert_array_equal(stress, expected[k % 6])
 
 
+def test_no_kind_of_array_makes_it_compile_again() -> None:
+    kinematics = Kinematics(2, "finite")
+    network = random_energy(kinematics, parameter_names=NAMES)
+    strain, parameters = stretches(kinematics, 6, 0.2)[:, 0], np.ones((6, 2))
+    material = NetworkMaterial(network, backend="numba")
+    expected = material.evaluate(strain, parameters=parameters)
+    known = len(energy.evaluate.signatures)
+    frozen = strain.copy()
+    frozen.flags.writeable = False
+    for one, two in (
+        (frozen, np.asfortranarray(parameters)),
+        (np.repeat(strain, 2, 0)[::2], parameters[::-1]),
+        (strain, np.broadcast_to(1.0, (6, 2))),
+    ):
+        answer = material.evaluate(one, parameters=two)
+        np.testing.assert_array_equal(answer.stress, expected.stress)
+    assert len(energy.evaluate.signatures) == known
+
+
 def test_kernel_is_a_copy_of_the_weights_and_travels() -> None:
     kinematics = Kinematics(2, "finite")
     network = random_energy(kinematics)
@@ -216,6 +235,10 @@ def test_without_numba_torch_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     network = random_energy(Kinematics(2))
     assert NetworkMaterial(network).backend == "torch"
     with pytest.raises(InputError, match="it needs Numba"):
+        NetworkMaterial(network, backend="numba")
+    monkeypatch.undo()
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    with pytest.raises(InputError, match="NUMBA_DISABLE_JIT"):
         NetworkMaterial(network, backend="numba")
     with pytest.raises(InputError, match="'auto', 'numba' or 'torch'"):
         NetworkMaterial(network, backend="fortran")  # type: ignore[arg-type]

@@ -41,10 +41,10 @@ def obstacle(network: Network, device: torch.device) -> str:
     if device.type != "cpu":
         return f"it runs on the CPU, and the device is {device}"
     try:
-        import numba  # noqa: F401
+        from numba import config
     except ImportError as error:
         return f"it needs Numba: {error}"
-    return ""
+    return "NUMBA_DISABLE_JIT is set" if config.DISABLE_JIT else ""
 
 
 def tanh_table(dtype: Precision) -> Array:  # (14,), of the dtype
@@ -134,9 +134,10 @@ class CompiledEnergy:
         known = len(evaluate.signatures) if fresh else 0
         if fresh and not known:
             logger.info("Loading the kernel of energy networks; compiling it takes some 20 s, once")
+        scaled = (parameters - self._centre) / self._width
         evaluate(
-            np.ascontiguousarray(strain), self._rest, (parameters - self._centre) / self._width,
-            self._net, self._form, answer["stress"], moduli, answer["energy"],
+            _usual(strain), self._rest, _usual(scaled), self._net, self._form,
+            answer["stress"], moduli, answer["energy"],
         )  # fmt: skip
         self._ready = True
         if fresh and len(evaluate.signatures) > known:
@@ -147,3 +148,8 @@ class CompiledEnergy:
 def _plain(tensor: torch.Tensor) -> Array:
     """Return a copy of a tensor at the seam."""
     return np.array(tensor.detach().cpu().numpy(), dtype=np.float64)
+
+
+def _usual(array: Array) -> Array:
+    """Return an array of the one kind that the kernel is compiled for; Numba tells them apart."""
+    return np.require(array, requirements=["C", "W", "A"])
