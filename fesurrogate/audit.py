@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,32 +13,11 @@ from fesurrogate.fem.adjoint import Adjoint
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.points import point_weights
 from fesurrogate.kinematics import Array
-from fesurrogate.trust.audit import Interval, estimate_sum, plan_audit
+from fesurrogate.results import AuditResults, Estimate
+from fesurrogate.trust.audit import estimate_sum, plan_audit
 
 
-@dataclass(frozen=True)
-class AuditResult:
-    """How wrong the accepted answers of surrogates are, estimated from points that were solved.
-
-    Attributes:
-        points: Points at which the reference was solved.
-        served: Points that the surrogate had answered, of which those were chosen.
-        failed: Points at which the reference failed; they count in no estimate.
-        stress_error: ∫ |Δσ| dx / ∫ |σ| dx, with its 95 % interval.
-        worst: Largest |Δσ| found, over the root mean square of |σ| in the body.
-        outputs: By name of a reaction or probe and component, how much the reference would change
-            it, to first order, with its 95 % interval.
-    """
-
-    points: int
-    served: int
-    failed: int
-    stress_error: Interval
-    worst: float
-    outputs: Mapping[str, Interval]
-
-
-def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditResult | None:
+def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditResults | None:
     """Solve the reference at some points of the accepted increment. Collective.
 
     The points are chosen by their doubt and volume (:func:`fesurrogate.trust.audit.plan_audit`).
@@ -67,8 +44,10 @@ def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditR
     whole_volume = np.concatenate(comm.allgather(volume))
     whole_doubt = np.concatenate(comm.allgather(np.concatenate(doubts)))
     if not total:
-        nothing = Interval(0.0, 0.0, 0.0)
-        return AuditResult(0, 0, 0, nothing, 0.0, {})
+        nothing = Estimate(value=0.0, low=0.0, high=0.0)
+        return AuditResults(
+            points=0, served=0, failed=0, stress_error=nothing, worst=0.0, outputs={}
+        )
     plan = plan_audit(whole_doubt, whole_volume, points, seed=seed)
     mine = plan.points[(plan.points >= begin) & (plan.points < begin + len(volume))] - begin
     wrong = np.zeros((len(volume), audited[0].material.kinematics.size))  # Δσ
@@ -79,7 +58,7 @@ def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditR
         wrong[first + chosen] = difference
         failed, first = failed + lost, first + len(rows)
 
-    def estimated(values: Array, *, nonnegative: bool) -> Interval:
+    def estimated(values: Array, *, nonnegative: bool) -> Estimate:
         """Return the sum over all served points of what is known at the audited ones."""
         known = {int(begin + i): float(values[i]) for i in mine}
         merged = {k: v for part in comm.allgather(known) for k, v in part.items()}
@@ -93,11 +72,11 @@ def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditR
         rows_of = [part[rows] for part, rows in zip(along, served, strict=True)]
         work = volume * np.einsum("nm,nm->n", wrong, np.concatenate(rows_of))
         outputs[name] = estimated(work, nonnegative=False)
-    return AuditResult(
+    return AuditResults(
         points=len(plan.points),
         served=total,
         failed=int(comm.allreduce(failed)),
-        stress_error=estimated(volume * sizes, nonnegative=True).scaled(1.0 / size),
+        stress_error=estimated(volume * sizes / size, nonnegative=True),
         worst=float(comm.allreduce(float(sizes.max(initial=0.0)), op=MPI.MAX)) / float(rms),
         outputs=outputs,
     )

@@ -22,6 +22,9 @@ class HistoryEntry:
         residual_norms: Euclidean norms of the attempt that converged, the initial one first.
         reaction: Resultant force of the constraints by name, (d,).
         probes: Displacement by name, (d,).
+        fallback: Points of a guarded surrogate that the reference answered, by what doubted them:
+            ``deviation``, ``novelty``, ``violation``, or ``latched`` where an earlier iterate of
+            the increment did. None without a guard.
     """
 
     time: float
@@ -29,6 +32,7 @@ class HistoryEntry:
     residual_norms: tuple[float, ...]
     reaction: Mapping[str, list[float]]
     probes: Mapping[str, list[float]]
+    fallback: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,37 @@ class MicroResults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value, and the interval that holds the true one with a probability of 0.95."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditResults:
+    """How wrong the surrogate's answers are in the last increment.
+
+    Attributes:
+        points: Points at which the reference was solved.
+        served: Points that the surrogate had answered, of which those were chosen.
+        failed: Points at which the reference failed; they count in no estimate.
+        stress_error: ∫ |Δσ| dx / ∫ |σ| dx.
+        worst: Largest |Δσ| found, over the root mean square of |σ| in the body.
+        outputs: By ``reaction NAME AXIS`` or ``probe NAME AXIS``, how much the reference would
+            change it, to first order.
+    """
+
+    points: int
+    served: int
+    failed: int
+    stress_error: Estimate
+    worst: float
+    outputs: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """A run in figures; every rank holds the same.
 
@@ -101,6 +136,7 @@ class Results:
             ``macro`` and ``micro`` that it adds up, and the measured ``peak``.
         history: The increments.
         restarts: Times at which the run was taken up from a checkpoint.
+        audit: Of a guarded surrogate, where ``audit`` asks for it, else None.
         micro: Localisation, where ``[output.micro]`` asks for it, else None.
         versions: Of the packages that matter.
     """
@@ -124,6 +160,7 @@ class Results:
     memory: Mapping[str, int]
     history: tuple[HistoryEntry, ...]
     restarts: tuple[float, ...] = ()
+    audit: AuditResults | None = None
     micro: MicroResults | None
     versions: Mapping[str, str]
 

@@ -11,9 +11,12 @@ import numpy as np
 import ufl
 from mpi4py import MPI
 
+from fesurrogate.audit import audit
 from fesurrogate.build.places import check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
+from fesurrogate.combine import Guarded
+from fesurrogate.combine.guarded import LATCHED
 from fesurrogate.config import Settings
 from fesurrogate.errors import ConvergenceError, Interrupted
 from fesurrogate.failed_points import FAILED_POINTS, write_failed_points
@@ -35,7 +38,7 @@ FILES = (
 )  # fmt: skip
 """What a run may write, besides checkpoints, ``micro_NAME`` of localisation and recorded paths."""
 
-REPORTS = ("plastic_strain", "dissipation")
+REPORTS = ("plastic_strain", "dissipation", "fallback")
 """Reports of Materials that are written as cell averages where there are any."""
 
 
@@ -119,6 +122,7 @@ def _solved(
     record = _Recorder(model, output, watch, taken)
     times, message = settings.steps.end_times, ""
     position, interrupted, writable = taken.position, False, output is not None
+    last_dt = 0.0
     failed_points: Path | None = None
     shown = progress and comm.rank == 0
 
@@ -130,8 +134,8 @@ def _solved(
         advance(sum(time <= position.time for time in times))
 
         def on_accept(increment: Increment) -> None:
-            nonlocal position, writable
-            position = increment.reached
+            nonlocal position, writable, last_dt
+            position, last_dt = increment.reached, increment.dt
             try:
                 record(increment)
                 if keeper.due(position.time >= times[-1]):
@@ -163,6 +167,12 @@ def _solved(
     solving = time.perf_counter() - begin - watch["setup"] - watch["output"]
     if not interrupted:
         record.finish()
+    audited = None
+    if wanted := max((guard.audit for guard in settings.guards), default=0):
+        start = time.perf_counter()
+        if last_dt > 0.0 and not interrupted:
+            audited = audit(model, last_dt, points=wanted)
+        watch["audit"] = time.perf_counter() - start
     tallies = [field.tally for field in model.fields.values()]
     material = sum(tally.seconds for tally in tallies)
     watch |= {"material": material, "macro": solving - material}
@@ -196,6 +206,7 @@ def _solved(
         memory=beside_peak(model.memory, comm),
         history=tuple(record.history),
         restarts=taken.restarts,
+        audit=audited,
         micro=record.micro.results() if record.micro else None,
         versions=versions(),
     )
@@ -247,6 +258,21 @@ def reported(
     return {name: cell_means(mesh, found.get(name, [])) for name in names}
 
 
+def fallen_back(model: MacroModel) -> dict[str, int] | None:
+    """Return how many points fell back, by the measure that doubted them. Collective."""
+    counts: dict[str, int] = {}
+    guarded = [f for f in model.fields.values() if isinstance(f.material, Guarded)]
+    for field in guarded:
+        assert field.response is not None and isinstance(field.material, Guarded)
+        report = field.response.report
+        reasons = report["reason"][report["fallback"] == 1]
+        named = dict(enumerate(field.material.trust.names, start=1)) | {LATCHED: "latched"}
+        for code, name in named.items():
+            counts[name] = counts.get(name, 0) + int((reasons == code).sum())
+    comm = model.mesh.mesh.comm
+    return {name: int(comm.allreduce(counts[name])) for name in counts} if guarded else None
+
+
 def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
     """Return the Frobenius norm of the stress, averaged over each owned cell. Collective."""
     terms = [(ufl.sqrt(ufl.inner(f.stress, f.stress)), f.dx) for f in model.fields.values()]
@@ -289,6 +315,7 @@ class _Recorder:
                 residual_norms=increment.residual_norms,
                 reaction=reaction,
                 probes=probes,
+                fallback=fallen_back(self._model),
             )
         )
         if self._writer is not None:

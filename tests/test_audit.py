@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fesurrogate.errors import InputError
-from fesurrogate.trust.audit import Interval, estimate_sum, plan_audit
+from fesurrogate.results import Estimate
+from fesurrogate.trust.audit import estimate_sum, plan_audit
 
 
 def population(spread: float, *, count: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -14,7 +15,7 @@ def population(spread: float, *, count: int = 2000) -> tuple[np.ndarray, np.ndar
     return doubt, rng.uniform(0.5, 1.5, count), doubt * np.exp(rng.normal(0.0, spread, count))
 
 
-def audited(doubt: np.ndarray, weight: np.ndarray, error: np.ndarray, seed: int) -> Interval:
+def audited(doubt: np.ndarray, weight: np.ndarray, error: np.ndarray, seed: int) -> Estimate:
     plan = plan_audit(doubt, weight, 64, seed=seed)
     values = {int(i): float(weight[i] * error[i]) for i in plan.points}
     return estimate_sum(plan, values, seed=seed)

@@ -114,6 +114,21 @@ def test_the_guarded_run_is_within_the_tolerance_of_the_direct_one(problem: Sett
     assert field.response is not None
     away = COMM.allreduce(int(field.response.report["fallback"].sum()))
     assert 0 < away < COMM.allreduce(field.num_points)
+    last = found.history[-1].fallback
+    assert last is not None and sum(last.values()) == away and last["deviation"] > 0
+    assert direct.history[-1].fallback is None and found.audit is None
+
+
+@pytest.mark.parametrize("policy", ["error", "cutback"])
+def test_a_run_that_must_not_fall_back_ends(problem: Settings, policy: str) -> None:
+    assert problem.material is not None and problem.material.guard is not None
+    guard = replace(problem.material.guard, policy=policy)
+    steps = replace(problem.steps, max_cuts=2)
+    settings = replace(problem, steps=steps, material=replace(problem.material, guard=guard))
+    found = run(settings, COMM).results
+    assert not found.converged
+    assert ("'error'" in found.message) == (policy == "error"), found.message
+    assert ("2 cuts" in found.message) == (policy == "cutback"), found.message
 
 
 def test_an_audit_estimates_what_the_reference_would_change(problem: Settings) -> None:
@@ -141,7 +156,8 @@ def test_an_audit_estimates_what_the_reference_would_change(problem: Settings) -
         predicted = everything.outputs[f"reaction right {axis}"].value
         assert abs(predicted - change[k]) < 0.1 * np.linalg.norm(change)
     # and from some of the points, an interval around that
-    some = audit(made.model, 0.5, points=48)
+    few = replace(trusting, audit=48)
+    some = run(replace(problem, material=replace(problem.material, guard=few)), COMM).results.audit
     assert some is not None and 24 < some.points <= 48
     assert some.stress_error.low <= everything.stress_error.value <= some.stress_error.high
     assert some.stress_error.high < 5.0 * everything.stress_error.value

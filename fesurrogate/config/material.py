@@ -48,6 +48,7 @@ class GuardSettings:
     tolerance: float = 0.01  # stress error, relative to the root mean square of the training data
     policy: Literal["fallback", "cutback", "warn", "error"] = "fallback"
     measures: tuple[Literal["deviation", "novelty"], ...] | None = None  # the best there is if None
+    audit: int = 0  # points at the end of a run at which the reference is solved as well
     max_increments: int = 100  # of a path that the reference can be led along, with history
 
     def __post_init__(self) -> None:
@@ -55,6 +56,7 @@ class GuardSettings:
         if self.reference in SURROGATES:
             raise InputError(f"reference is {self.reference!r}; expected an exact Material: 'rve'")
         check("tolerance", self.tolerance, 0 < self.tolerance < math.inf, "a number > 0")
+        check("audit", self.audit, self.audit == 0 or self.audit >= 8, "0, or at least 8 points")
         check("max_increments", self.max_increments, self.max_increments >= 1, "at least 1")
 
 

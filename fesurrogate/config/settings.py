@@ -16,7 +16,7 @@ from fesurrogate.config.cell import DEGREES, LARGEST_DEGREE
 from fesurrogate.config.data import CalibrationSettings, GenerateSettings
 from fesurrogate.config.file import check, read_table
 from fesurrogate.config.homogenize import HomogenizeSettings
-from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.config.output import OutputSettings
 from fesurrogate.config.train import TrainSettings
 from fesurrogate.errors import InputError
@@ -197,6 +197,12 @@ class Settings:
     train: TrainSettings = TrainSettings()
     source: Path | None = field(default=None, metadata={"key": False})
     run_output: Path | None = field(default=None, metadata={"key": False})
+
+    @property
+    def guards(self) -> tuple[GuardSettings, ...]:
+        """Those of all tables whose kind has one."""
+        tables = [self.material, *self.regions.values()]
+        return tuple(table.guard for table in tables if table and table.guarded and table.guard)
 
     @property
     def folder(self) -> Path:

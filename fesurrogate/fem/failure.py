@@ -26,6 +26,7 @@ class Failure:
         parameters: (k, p).
         dt: Length of the increment.
         error: The exception, in one line, where there was one.
+        fatal: How many of the points no smaller step can mend, as the Material reports.
     """
 
     rows: NDArray[np.int64]
@@ -35,6 +36,7 @@ class Failure:
     parameters: Array
     dt: float
     error: str = ""
+    fatal: int = 0
 
 
 def raising_rows(

@@ -101,6 +101,11 @@ def run_increments(
                 apply_load(at.time)
                 if result.interrupted:
                     raise Interrupted(f"stopped at time {at.time:.6g}")
+                if fatal := _fatal(problem):
+                    raise ConvergenceError(
+                        f"{fatal} points are not trusted at time {end:.6g}, and the policy is "
+                        "'error'; train on more samples, or give another policy or tolerance"
+                    )
                 if at.cuts >= max_cuts:
                     raise ConvergenceError(_said(problem, result, end, max_cuts))
                 at = Position(at.time, at.cuts + 1)
@@ -116,6 +121,12 @@ def run_increments(
             if end < times[-1] and problem.stopped():
                 raise Interrupted(f"stopped at time {at.time:.6g}")
     return increments
+
+
+def _fatal(problem: MacroProblem) -> int:
+    """Return how many points failed for good, on all ranks. Collective."""
+    mine = sum(field.failure.fatal for field in problem.fields if field.failure is not None)
+    return int(problem.u.function_space.mesh.comm.allreduce(mine))
 
 
 def _said(problem: MacroProblem, result: SolveResult, end: float, cuts: int) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
+from fesurrogate.results import Estimate
 
 LEVEL = 0.95
 """What the interval promises."""
@@ -52,19 +53,6 @@ class AuditPlan:
     def points(self) -> NDArray[np.int64]:
         """The different points, in order."""
         return np.unique(np.concatenate([self.certain, self.drawn]))
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate, and the interval that holds the truth with a probability of 0.95."""
-
-    value: float
-    low: float
-    high: float
-
-    def scaled(self, factor: float) -> Interval:
-        """Return the interval of a multiple, factor >= 0."""
-        return Interval(factor * self.value, factor * self.low, factor * self.high)
 
 
 def plan_audit(
@@ -111,7 +99,7 @@ def estimate_sum(
     *,
     nonnegative: bool = True,
     seed: int = 0,
-) -> Interval:
+) -> Estimate:
     """Return the sum over all points of values that are known where the plan said.
 
     Args:
@@ -122,7 +110,7 @@ def estimate_sum(
     """
     certain = float(sum(values[int(i)] for i in plan.certain))
     if not len(plan.drawn):
-        return Interval(certain, certain, certain)
+        return Estimate(value=certain, low=certain, high=certain)
     samples = np.array([values[int(i)] for i in plan.drawn]) / plan.probability
     mean, count = samples.mean(), len(samples)
     error = samples.std(ddof=1) / np.sqrt(count)
@@ -138,4 +126,6 @@ def estimate_sum(
         low = high = mean
     if nonnegative:
         low = max(low, 0.0)
-    return Interval(certain + float(mean), certain + float(low), certain + float(high))
+    return Estimate(
+        value=certain + float(mean), low=certain + float(low), high=certain + float(high)
+    )
