@@ -86,10 +86,23 @@ def plane() -> None:
     kinematics = rve.kinematics
     unseen = generate(rve, stretches(kinematics, 150, 0.2, seed=99))
     draws = [generate(rve, stretches(kinematics, 256, 0.2, seed=seed)) for seed in range(SEEDS)]
+    outside = beyond(rve)
     for samples in BARS:
         accuracy("polynomial.plane", draws, unseen, POLYNOMIAL, samples=samples)
     accuracy("network.plane", draws, unseen, NETWORK, samples=64)
     accuracy("network.plane", draws[:1], unseen, NETWORK, samples=256)
+    few = draws[0].take(np.arange(64))
+    for name, settings in (("polynomial", POLYNOMIAL), ("network", NETWORK)):
+        errors = errors_on(fit(few, settings).network, outside)
+        detail = f"64 samples; {errors.points} points with a component of U - I from 0.25 to 0.3"
+        report(f"{name}.plane.stress_error_outside", 100 * errors.stress, "%", detail=detail)
+
+
+def beyond(rve: RVEMaterial) -> Dataset:
+    """Return points outside of what is learned: the largest component of U - I is 0.25 to 0.3."""
+    paths = stretches(rve.kinematics, 128, 0.3, seed=7)  # stretches U themselves
+    largest = np.abs(paths[:, 0] - rve.kinematics.rest).max(axis=1)
+    return generate(rve, paths[largest > 0.25])
 
 
 def solid() -> None:

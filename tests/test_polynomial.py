@@ -252,3 +252,18 @@ def test_what_cannot_be_fitted_is_refused(tmp_path: Path) -> None:
     save_model(tmp_path / "start", random_polynomial(RUBBER.kinematics))
     with pytest.raises(InputError, match="leave out transfer"):
         fit(data, replace(SETTINGS, transfer=TransferSettings(model=tmp_path / "start")))
+
+
+def test_progress_counts_the_points(capsys: pytest.CaptureFixture[str]) -> None:
+    data = generate(RUBBER, stretches(RUBBER.kinematics, 20, 0.2))
+    fit(data, replace(SETTINGS, polynomial=PolynomialSettings(degree=3)), progress=True)
+    assert "16/16" in capsys.readouterr().err  # of 20, four are held out
+
+
+def test_strains_along_one_line_are_enough_for_themselves() -> None:
+    """Many terms are then alike: of all that fit, the smallest coefficients are taken."""
+    law = NeoHookean(2, shear_modulus=1.0, lame=1.0)
+    stretch = np.tile(law.kinematics.rest, (30, 1))
+    stretch[:, 0] = np.linspace(0.85, 1.2, 30)
+    data = generate(law, stretch[:, None])
+    assert fit(data, SETTINGS).errors.stress < 1e-6

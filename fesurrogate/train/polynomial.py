@@ -13,7 +13,7 @@ from torch import Tensor
 from fesurrogate.config.train import TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
-from fesurrogate.progress import progress_bar
+from fesurrogate.progress import Advance, progress_bar
 from fesurrogate.surrogate.biot import biot_strain, pull_back
 from fesurrogate.surrogate.growth import growth_terms
 from fesurrogate.surrogate.monomials import full
@@ -49,7 +49,7 @@ def fit_polynomial(
         dataset: Points that failed are left out and counted.
         settings: Weights of the loss, ``validation``, ``seed`` and ``[train.polynomial]``.
         start: None; a polynomial needs no start.
-        progress: Whether a bar shows the degrees.
+        progress: Whether a bar shows how far the points have been taken in.
 
     Raises:
         InputError: Data that cannot be learned from, too few of them, or a start.
@@ -66,20 +66,19 @@ def fit_polynomial(
         dataset.kinematics, degrees[-1], parameter_names=dataset.parameter_names
     )
     _set_scales(network, rows)
-    problem = _least_squares(network, rows, settings)
     found: dict[int, PolynomialEnergy] = {}
     history: dict[str, list[float]] = {"iteration": [], "loss": [], "stress": [], "tangent": []}
     scores = {}
-    with progress_bar("train", len(degrees), unit="degrees", enabled=progress) as advance:
-        for degree in degrees:
-            found[degree], loss = _solved(problem, network, degree)
-            errors = row_errors(found[degree], unseen)
-            tangent = errors.tangent or 0.0
-            scores[degree] = errors.stress**2 + settings.tangent_weight * tangent**2
-            seen = (float(degree), loss, errors.stress, tangent)
-            for name, value in zip(history, seen, strict=True):
-                history[name].append(value)
-            advance(1, f"stress error {errors.stress:.2%}")
+    with progress_bar("train", len(rows.strain), unit="points", enabled=progress) as advance:
+        problem = _least_squares(network, rows, settings, advance)
+    for degree in degrees:
+        found[degree], loss = _solved(problem, network, degree)
+        errors = row_errors(found[degree], unseen)
+        tangent = errors.tangent or 0.0
+        scores[degree] = errors.stress**2 + settings.tangent_weight * tangent**2
+        seen = (float(degree), loss, errors.stress, tangent)
+        for name, value in zip(history, seen, strict=True):
+            history[name].append(value)
     best = found[min(scores, key=lambda degree: scores[degree])]
     seconds = time.perf_counter() - begin
     return FitResult(best, errors_on(best, parts.judging), history, dataset.failed, seconds)
@@ -131,7 +130,9 @@ def _set_scales(network: PolynomialEnergy, rows: Rows) -> None:
     network.scale.copy_(torch.maximum(size, 1e-3 * size.max()).clamp_min(SMALLEST))
 
 
-def _least_squares(network: PolynomialEnergy, rows: Rows, settings: TrainSettings) -> _Problem:
+def _least_squares(
+    network: PolynomialEnergy, rows: Rows, settings: TrainSettings, advance: Advance
+) -> _Problem:
     """Reduce the least squares of all rows to a triangle, by QR block after block."""
     targets = {"stress": rows.stress, "tangent": rows.tangent, "energy": rows.energy}
     share = {"stress": 1.0, "tangent": settings.tangent_weight, "energy": settings.energy_weight}
@@ -144,15 +145,16 @@ def _least_squares(network: PolynomialEnergy, rows: Rows, settings: TrainSetting
     factors, _ = network.scaling.quadratics(z)
     growing = 2 * len(factors) if network.kinematics.measure == "finite" else 0
     triangle = rows.stress.new_zeros(0, growing + len(network.coefficients) + 1)
-    for block in _blocks(network, rows, triangle.shape[1], weights):
+    for points, block in _blocks(network, rows, triangle.shape[1], weights):
         triangle = torch.linalg.qr(torch.cat([triangle, block]), mode="r").R
+        advance(points)
     return _Problem(triangle, growing, factors)
 
 
 def _blocks(
     network: PolynomialEnergy, rows: Rows, width: int, weights: dict[str, float]
-) -> Iterator[Tensor]:  # (r, c)
-    """Return the weighted equations of some points at a time: of the columns, and the goal."""
+) -> Iterator[tuple[int, Tensor]]:  # (r, c)
+    """Return some points at a time, their number and weighted equations: columns and goal."""
     m = network.kinematics.size
     step = max(1, ENTRIES // (width * (m + m * m)))
     for first in range(0, len(rows.strain), step):
@@ -164,7 +166,7 @@ def _blocks(
             columns = part.weighted(answers[name].transpose(0, 1)).transpose(0, 1)
             columns = columns.reshape(len(columns), -1)
             equations.append(weight * torch.cat([columns, target.reshape(1, -1)]).T)
-        yield torch.cat(equations)
+        yield len(part.strain), torch.cat(equations)
 
 
 def _columns(network: PolynomialEnergy, rows: Rows) -> dict[str, Tensor]:  # (c, n, ...)
