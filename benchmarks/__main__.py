@@ -10,6 +10,7 @@ SUBJECTS = (
     "step",
     "memory",
     "scaling",
+    "linear",
     "balance",
     "history",
     "uncertainty",

@@ -23,6 +23,7 @@ from benchmarks.measure import report
 from benchmarks.step import FINITE, clamped
 from fesurrogate import Material
 from fesurrogate.combine import Balanced
+from fesurrogate.combine.balanced import shares
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.problem import MacroProblem
 from fesurrogate.fem.strain import strain_of
@@ -132,8 +133,24 @@ def formula(one: dict[str, float], many: dict[str, float]) -> float:
     return share * points + iterations * many["solve"]
 
 
+def planning() -> None:
+    """Print what it costs each rank to plan who answers which point, in processor time."""
+    rng = np.random.default_rng(0)
+    cost = 1.0 + rng.integers(2, 5, 36_864)
+    cost[: len(cost) // 5] *= 3.0
+    for ranks in (16, 256, 1024):
+        parts = np.array_split(cost, ranks)
+        begin = time.process_time()
+        answers = shares(parts)
+        spent = time.process_time() - begin
+        moved = sum(int((answer != rank).sum()) for rank, answer in enumerate(answers))
+        detail = f"{len(cost)} points, a fifth of them at three times the cost; {moved} move"
+        report(f"scaling.planning_{ranks}", 1e3 * spent, "ms", detail=detail)
+
+
 def main() -> None:
     """Print the figures."""
+    planning()
     for case, (nx, ny, _) in CASES.items():
         one = launch(case, 1, nx, ny)
         two, double = launch(case, 2, nx, ny), launch(case, 2, 2 * nx, ny)
