@@ -22,6 +22,8 @@ from fesurrogate.config.train import TrainSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 
+MOST_INCREMENTS = 10**6
+MOST_CUTS = 50  # beyond, a step is lost in the rounding of the time
 Schedule = tuple[tuple[float, float], ...]
 """(time, factor) pairs; linear in between, constant outside."""
 
@@ -117,13 +119,14 @@ class StepSettings:
     def __post_init__(self) -> None:
         if self.times is not None and (self.increments, self.end) != (None, None):
             raise InputError("give either times, or increments and end")
-        if not (self.increments is None or self.increments >= 1):
-            raise InputError(f"increments is {self.increments}; expected at least 1")
+        if not (self.increments is None or 1 <= self.increments <= MOST_INCREMENTS):
+            expected = f"a number from 1 to {MOST_INCREMENTS}"
+            raise InputError(f"increments is {self.increments}; expected {expected}")
         times = self.end_times
         if not times or any(a >= b for a, b in zip((0.0, *times), times, strict=False)):
             raise InputError(f"times end at {list(times)}; expected increasing numbers > 0")
-        if self.max_cuts < 0:
-            raise InputError(f"max_cuts is {self.max_cuts}; expected 0 or more")
+        if not 0 <= self.max_cuts <= MOST_CUTS:
+            raise InputError(f"max_cuts is {self.max_cuts}; expected 0 to {MOST_CUTS}")
 
     @property
     def end_times(self) -> tuple[float, ...]:

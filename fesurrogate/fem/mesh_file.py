@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _CELLS = {
     "hexahedron": (CellType.hexahedron, 1, 3),
     "hexahedron27": (CellType.hexahedron, 2, 3),
 }
+SPARE_MEMORY = 2**30  # bytes that reading a file may take
+INFLATION = 200  # and for each byte of it
 _TAG_DATA = ("gmsh:physical", "medit:ref", "cell_tags", "CellEntityIds", "name_to_read")
 
 
@@ -111,7 +114,11 @@ def _read(path: Path) -> Any:
         raise InputError(f"no mesh file {path}: check the path, or make it with its generator")
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with (
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            _bounded_memory(SPARE_MEMORY + INFLATION * path.stat().st_size),
+        ):
             return meshio.read(path)
     except (Exception, SystemExit) as problem:
         said_or_raised = said.getvalue() if isinstance(problem, SystemExit) else str(problem)
@@ -121,6 +128,30 @@ def _read(path: Path) -> Any:
             f"cannot read mesh {path}: {reason}. Expected a file that meshio reads, such as "
             "Gmsh's .msh (version 2.2 or 4.1)"
         ) from None
+
+
+@contextlib.contextmanager
+def _bounded_memory(more: int) -> Iterator[None]:
+    """Let the process take so many bytes more, so that a number in a small file cannot ask for all.
+
+    Where the operating system does not say how many it has, nothing is done.
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        before = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    wanted = pages * resource.getpagesize() + more
+    if before[0] != resource.RLIM_INFINITY:
+        wanted = min(wanted, before[0])
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, before[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _tags(raw: Any, tdim: int, path: Path) -> tuple[list[np.ndarray], dict[str, tuple[int, int]]]:
