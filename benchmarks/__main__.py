@@ -14,6 +14,7 @@ SUBJECTS = (
     "balance",
     "history",
     "uncertainty",
+    "robustness",
 )
 
 

@@ -181,7 +181,8 @@ def run(
         return CONVERGED, "\n".join(lines)
     if outcome.failed_points is not None:
         lines.append(f"ask a failed point again: fesurrogate check {outcome.failed_points}")
-    return NOT_CONVERGED, "\n".join([*lines, f"error: {results.message}"])
+    kept = f"; the checkpoint is {outcome.checkpoint}" if outcome.checkpoint else ""
+    return NOT_CONVERGED, "\n".join([*lines, f"error: {results.message}{kept}"])
 
 
 @app.command()
