@@ -1,6 +1,6 @@
 """The compiled kernel answers what torch answers, wherever a point stands, and says who serves.
 
-Compiling it takes some 25 s of a core where the cache is empty, else the file takes 10 s.
+Compiling it takes some 15 s of a core where the cache is empty, else the file takes 10 s.
 """
 
 from __future__ import annotations

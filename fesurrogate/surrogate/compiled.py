@@ -133,7 +133,7 @@ class CompiledEnergy:
         fresh, begin = not self._ready, time.perf_counter()
         known = len(evaluate.signatures) if fresh else 0
         if fresh and not known:
-            logger.info("Loading the kernel of energy networks; compiling it takes some 20 s, once")
+            logger.info("Loading the kernel of energy networks; compiling it takes some 10 s, once")
         scaled = (parameters - self._centre) / self._width
         evaluate(
             _usual(strain), self._rest, _usual(scaled), self._net, self._form,

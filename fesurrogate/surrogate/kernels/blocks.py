@@ -115,3 +115,17 @@ def tanh(
             u = v + v * (w * u)
             below, above = power[p] - one, power[p] + one
             z[i, p] = (below + above * u) / (above + below * u)
+
+
+@njit(**OPTIONS)
+def copy(
+    source: Numbers,  # (r, b)
+    target: Numbers,  # (r, b)
+) -> None:
+    """Copy rows, from one dtype to another where they differ.
+
+    ``target[:] = source`` takes Numba 4 s more to compile, most of it for the message of an error.
+    """
+    for i in range(len(source)):
+        for p in range(POINTS):
+            target[i, p] = source[i, p]

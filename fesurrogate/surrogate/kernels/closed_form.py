@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fesurrogate.kinematics import Array
-from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS
+from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS, copy
 
 PLACE = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # component of a symmetric tensor by (i, j)
 
@@ -34,7 +34,7 @@ def components(
 ) -> None:
     """Leave the objective components, at finite strain √2 or 1 times ½ (h + hᵀ + hᵀ h)."""
     if not form.finite:
-        e[:] = h
+        copy(h, e)
         return
     d = form.gdim
     for k in range(len(e)):
@@ -146,10 +146,9 @@ def push_forward(
         i, j = row // d, row % d
         for column in range(d * d):
             k, l = column // d, column % d  # noqa: E741
-            if i == k:
-                moduli[row, column] = first[place[j, l]]
-            else:
-                moduli[row, column] = 0.0
+            geometric, same = place[j, l], 1.0 if i == k else 0.0
+            for p in range(POINTS):
+                moduli[row, column, p] = same * first[geometric, p]
             for n in range(d):
                 ln = place[l, n]
                 for p in range(POINTS):

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from fesurrogate.kinematics import Array
-from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS
+from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS, copy
 from fesurrogate.surrogate.kernels.closed_form import (
     ClosedForm,
     add_growth,
@@ -78,12 +78,12 @@ def build(sources: int) -> Any:
                 mix(z, stiffness, moduli)
                 mix(z, form.growth, growth)
                 work.active[:q] = 0.0
-                for c in range(count):
-                    work.active[q + c] = z[c]
+                copy(z, work.active[q:])
                 perceptron(net, work)
-                value0[:] = work.value
-                gradient0[:] = work.adjoints[:q]
-            work.active[:q] = e
+                for p in range(POINTS):
+                    value0[p] = work.value[p]
+                copy(work.adjoints[:q], gradient0)
+            copy(e, work.active)
             perceptron(net, work)
             for p in range(POINTS):
                 energy[p] = work.value[p] - value0[p]
@@ -111,9 +111,10 @@ def build(sources: int) -> Any:
                 add_growth(form, growth, e, energy, first, second, tangent)
                 push_forward(form, columns, first, second, stress, pushed, tangent)
             else:
-                stress[:] = first
+                copy(first, stress)
                 if tangent:
-                    pushed[:] = second
+                    for k in range(q):
+                        copy(second[k], pushed[k])
             for p in range(points):
                 energies[block + p] = energy[p]
                 for r in range(m):
