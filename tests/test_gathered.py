@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fesurrogate import Kinematics
 from fesurrogate.combine import Gathered, server_number
+from fesurrogate.combine.gathered import server_numbers
 from fesurrogate.errors import InputError, MaterialError
 from fesurrogate.kinematics import Array
 from fesurrogate.laws import J2Plasticity, NeoHookean
@@ -173,14 +174,16 @@ def test_contract_of_a_network() -> None:
     check_contract(Gathered(held, COMM), strain, COMM, parameters=parameters)
 
 
-def test_servers_are_spread_over_the_ranks_of_a_node() -> None:
-    for servers in (1, 2, COMM.size, 64):
-        numbers = COMM.allgather(server_number(COMM, servers))
+@pytest.mark.parametrize("ranks", [1, 3, 8, 13])
+def test_servers_are_spread_over_the_ranks_of_a_node(ranks: int) -> None:
+    """Each serves itself and those after it: parts of equal length, but for one rank."""
+    for servers in (1, 2, 4, 64):
+        numbers = server_numbers(ranks, servers)
         serving = [rank for rank, number in enumerate(numbers) if number is not None]
-        count = min(servers, COMM.size)
-        assert [numbers[rank] for rank in serving] == list(range(count)) and serving[0] == 0
-        parts = np.diff([*serving, COMM.size])
-        assert parts.max() - parts.min() <= 1
+        assert [numbers[rank] for rank in serving] == list(range(min(servers, ranks)))
+        parts = np.diff([*serving, ranks])
+        assert serving[0] == 0 and parts.max() - parts.min() <= 1
+        assert server_number(COMM, servers) == server_numbers(COMM.size, servers)[COMM.rank]
     with pytest.raises(InputError, match="at least 1 rank"):
         server_number(COMM, 0)
 

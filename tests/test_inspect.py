@@ -19,6 +19,7 @@ from fesurrogate.data.generate import generate
 from fesurrogate.data.plan import plan_of
 from fesurrogate.data.quality import Finding, examine, suspicious_points
 from fesurrogate.data.sampling import stretches
+from fesurrogate.data.stiffening import nearest_mean
 from fesurrogate.data.store import write_dataset
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
@@ -270,3 +271,19 @@ def test_the_command_writes_figures_and_pictures(
     with pytest.raises(SystemExit) as ended:
         main(["inspect", str(tmp_path / "nowhere")])
     assert ended.value.code == 2 and "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("factor", [0.1, 2.0, 10.0, 30.0])
+def test_the_mean_of_a_growing_stiffness_is_between_two_means(power: int, factor: float) -> None:
+    """Of exp(c x), and of exp(c x²) to a fifth; not where the ends are of opposite sign."""
+    x = np.linspace(0.0, 1.0, 20001)
+    mean = np.trapezoid(np.exp(factor * x**power), x)
+    one, other = np.array([[1.0, 0.5]]), np.exp(factor) * np.array([[1.0, 0.5]])
+    found = mean * np.array([[1.0, 0.5]])
+    for ends in ((one, other), (other, one)):
+        rtol = 1e-12 if power == 1 else 0.2
+        np.testing.assert_allclose(nearest_mean(found, *ends), found, rtol=rtol)
+        below = nearest_mean(0.0 * found, *ends)  # down to the geometric mean
+        np.testing.assert_allclose(below, np.exp(0.5 * factor) * one, rtol=1e-9)
+    np.testing.assert_allclose(nearest_mean(found, -one, other), 0.5 * (other - one))

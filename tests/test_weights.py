@@ -26,6 +26,7 @@ from fesurrogate.laws import IsotropicElastic, J2Plasticity, NeoHookean
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 from fesurrogate.surrogate.recurrent import RecurrentNetwork  # noqa: E402
+from fesurrogate.surrogate.stress import StressNetwork  # noqa: E402
 from fesurrogate.train import fit  # noqa: E402
 from fesurrogate.train.errors import errors_on, row_errors  # noqa: E402
 from fesurrogate.train.history import set_scales  # noqa: E402
@@ -33,6 +34,7 @@ from fesurrogate.train.rows import solved_rows  # noqa: E402
 from fesurrogate.train.sequence import adam, follow, path_errors, relative_squares, solved_paths  # noqa: E402
 from fesurrogate.train.sobolev import SobolevLoss  # noqa: E402
 from fesurrogate.train.start import set_closed_form  # noqa: E402
+from fesurrogate.train.stress import _set_start as set_stress_start  # noqa: E402
 
 RUBBER = NeoHookean(2, shear_modulus=1.0, lame=2.0)
 METAL = J2Plasticity(2, young=100.0, poisson=0.3, yield_stress=1.0, hardening=5.0)
@@ -81,6 +83,18 @@ def test_a_weight_of_two_is_a_point_twice() -> None:
     without = torch.cat([plain.stiffness.flatten(), plain.growth.flatten()])
     assert (starts[0] - starts[1]).norm() < 1e-9 * starts[0].norm()
     assert (starts[0] - without).norm() > 1e-6 * starts[0].norm()
+
+
+def test_the_stress_network_starts_from_weighted_least_squares() -> None:
+    dataset = small_points()
+    dataset = replace(dataset, stress=dataset.stress + 1e3 * dataset.stress**3)
+    starts = []
+    for data in twice_and_weighted(dataset):
+        network = StressNetwork(data.kinematics, (4,), seed=0)
+        rows = solved_rows(data)
+        set_stress_start(network, rows)
+        starts.append(network.stiffness.clone())
+    assert (starts[0] - starts[1]).norm() < 1e-9 * starts[0].norm()
 
 
 def test_a_weight_of_two_is_two_squares_on_paths() -> None:

@@ -40,10 +40,17 @@ def server_number(comm: MPI.Intracomm, servers: int) -> int | None:
     if servers < 1:
         raise InputError(f"servers is {servers}; expected at least 1 rank of a node")
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    parts = [rank * min(servers, node.size) // node.size for rank in range(node.size)]
-    mine = node.rank
+    number = server_numbers(node.size, servers)[node.rank]
     node.Free()
-    return parts[mine] if mine == 0 or parts[mine] != parts[mine - 1] else None
+    return number
+
+
+def server_numbers(ranks: int, servers: int) -> list[int | None]:
+    """Return :func:`server_number` of each rank of a node."""
+    parts = [rank * min(servers, ranks) // ranks for rank in range(ranks)]
+    return [
+        part if rank == 0 or part != parts[rank - 1] else None for rank, part in enumerate(parts)
+    ]
 
 
 @final

@@ -1,8 +1,8 @@
 """What a law that stiffens by orders of magnitude looks like, so that it is not taken for an error.
 
-A stiffness k that grows by exp(c x) or exp(c x²) over a step has a mean between the geometric and
-the arithmetic mean of its values at both ends: by c x exactly (k₁ - k₀) / ln(k₁ / k₀), by c x² a
-little less.
+A stiffness k that grows by exp(c x) over a step has a mean between the geometric and the arithmetic
+mean of its values at both ends, (k₁ - k₀) / ln(k₁ / k₀). One that grows by exp(c x²) from rest has,
+too, if c is above 4; else its mean may be less than the geometric one by up to a fifth.
 """
 
 from __future__ import annotations
