@@ -45,7 +45,7 @@ def main() -> None:
         row = [t[name] for name in ("cells", "plan", "assembly", "mumps", "gamg", "network")]
         for one, many in zip(alone, all_terms, strict=True):
             row += [many, one / (ranks * many)]
-        cells = (f"{value:.0f}" if value >= 1000 else f"{value:.2g}" for value in row)
+        cells = (f"{value:.0f}" if value >= 1000 else f"{value:.3g}" for value in row)
         print(f"| {ranks} | {' | '.join(cells)} |")
 
 
