@@ -116,7 +116,7 @@ def solid() -> None:
     ]
     accuracy("polynomial.solid", draws, unseen, POLYNOMIAL, samples=64)
     accuracy("polynomial.solid", draws[:1], unseen, POLYNOMIAL, samples=256)
-    wide = replace(NETWORK, hidden=(64, 64), iterations=600)
+    wide = replace(NETWORK, hidden=(64, 64), iterations=800)
     for samples in BARS:
         accuracy("network.solid", draws[:1], unseen, wide, samples=samples)
 

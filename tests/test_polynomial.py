@@ -22,7 +22,8 @@ from fesurrogate.surrogate import NetworkMaterial, load_model, save_model  # noq
 from fesurrogate.surrogate.biot import anticommutator, biot_strain  # noqa: E402
 from fesurrogate.surrogate.objective import components  # noqa: E402
 from fesurrogate.surrogate.polynomial_energy import PolynomialEnergy, term_count  # noqa: E402
-from fesurrogate.train import errors_on, fit, polynomial  # noqa: E402
+from fesurrogate.train import errors_on, fit, least_squares  # noqa: E402
+from fesurrogate.train.result import parts_of  # noqa: E402
 
 KINEMATICS = [Kinematics(d, m) for d in (2, 3) for m in ("small", "finite", "gradient")]
 NAMES = ("volume", "modulus")
@@ -196,7 +197,7 @@ def test_blocks_of_equations_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
     data = generate(RUBBER, stretches(RUBBER.kinematics, 40, 0.2))
     settings = replace(SETTINGS, polynomial=PolynomialSettings(degree=4))
     whole = fit(data, settings).network
-    monkeypatch.setattr(polynomial, "ENTRIES", 1)
+    monkeypatch.setattr(least_squares, "ENTRIES", 1)
     alone = fit(data, settings).network
     strain = torch.from_numpy(data.strain[:, 0])
     torch.testing.assert_close(alone(strain).stress, whole(strain).stress, rtol=0, atol=1e-10)
@@ -257,7 +258,7 @@ def test_what_cannot_be_fitted_is_refused(tmp_path: Path) -> None:
 def test_progress_counts_the_points(capsys: pytest.CaptureFixture[str]) -> None:
     data = generate(RUBBER, stretches(RUBBER.kinematics, 20, 0.2))
     fit(data, replace(SETTINGS, polynomial=PolynomialSettings(degree=3)), progress=True)
-    assert "16/16" in capsys.readouterr().err  # of 20, four are held out
+    assert "18/18" in capsys.readouterr().err  # of 20, two judge
 
 
 def test_strains_along_one_line_are_enough_for_themselves() -> None:
@@ -267,3 +268,25 @@ def test_strains_along_one_line_are_enough_for_themselves() -> None:
     stretch[:, 0] = np.linspace(0.85, 1.2, 30)
     data = generate(law, stretch[:, None])
     assert fit(data, SETTINGS).errors.stress < 1e-6
+
+
+@pytest.mark.parametrize("samples", [20, 6])
+def test_what_judges_is_unseen_and_all_else_is_fitted(samples: int) -> None:
+    """Stresses that are wrong at the paths that judge change nothing; at all others they do.
+
+    Of six paths one is held out, which chooses and judges: it is not fitted, either.
+    """
+    data = generate(RUBBER, stretches(RUBBER.kinematics, samples, 0.2))
+    settings = replace(SETTINGS, polynomial=PolynomialSettings(degree=3))
+    parts = parts_of(data, settings.validation, seed=settings.seed)
+    network = fit(data, settings).network.coefficients
+    for part, changes in (
+        (parts.training, True),
+        (parts.choosing, samples == 20),
+        (parts.judging, False),
+    ):
+        chosen = (data.strain[:, None] == part.strain).all(axis=(2, 3)).any(axis=1)
+        assert chosen.sum() == len(part)
+        stress = np.where(chosen[:, None, None], 1.1 * data.stress, data.stress)
+        other = fit(replace(data, stress=stress), settings).network.coefficients
+        assert torch.equal(network, other) != changes

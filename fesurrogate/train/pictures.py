@@ -36,8 +36,8 @@ def draw_training(path: Path, fitted: FitResult, judging: Dataset) -> None:
     right.set_xlabel("stress of the data")
     right.set_ylabel("stress of the network")
     right.set_title(
-        f"{len(exact)} unseen points: error {fitted.errors.stress:.2%}, "
-        f"worst {fitted.errors.worst:.2%}",
+        f"{len(exact)} unseen points: error {100 * fitted.errors.stress:.2g} %, "
+        f"worst {100 * fitted.errors.worst:.2g} %",
         fontsize=10,
     )
     right.legend(title="component", fontsize=7, title_fontsize=7, ncols=2)
@@ -68,7 +68,8 @@ def stresses(network: Network, dataset: Dataset) -> tuple[Array, Array]:  # (k, 
 def _draw_history(axis, fitted: FitResult) -> None:  # type: ignore[no-untyped-def]
     """Draw the curves that fall to zero on a logarithmic axis."""
     history = fitted.history
-    iterations = history.get("iteration", [])
+    along = "degree" if "degree" in history else "iteration"
+    iterations = history.get(along, [])
     for name, label in (
         ("stress", "stress, held out"),
         ("tangent", "tangent, held out"),
@@ -78,7 +79,7 @@ def _draw_history(axis, fitted: FitResult) -> None:  # type: ignore[no-untyped-d
         values = np.sqrt(values) if name == "loss" else values
         if len(values) == len(iterations) and (values > 0.0).any():
             axis.semilogy(iterations, np.where(values > 0.0, values, np.nan), label=label)
-    axis.set_xlabel("iteration")
+    axis.set_xlabel(along)
     axis.set_ylabel("relative error")
     axis.set_title(f"{fitted.seconds:.1f} s", fontsize=10)
     axis.grid(alpha=0.3, which="both")

@@ -18,7 +18,8 @@ class FitResult:
         network: The network of the check that was best on the held-out paths.
         errors: On half of the held-out paths, which training has not seen in any way; the other
             half chose the moment to stop. (One held-out path alone does both.)
-        history: Per check: ``iteration``, ``loss``, ``stress`` and ``tangent`` error held out.
+        history: Per check: ``iteration`` or ``degree``, ``loss``, ``stress`` and ``tangent`` error
+            held out.
         excluded: Points left out because they had failed.
         seconds: Time of the training.
     """
