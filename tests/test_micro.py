@@ -286,18 +286,3 @@ def test_stress_errs_by_the_square_of_what_equilibrium_lacks() -> None:
     plain_error = np.abs(simple - expected.stress).max() / scale
     assert plain_error > 1e-7  # it did stop early
     assert np.abs(got.stress - expected.stress).max() / scale < plain_error**1.5
-
-
-@pytest.mark.parametrize("gdim", [2, 3])
-def test_an_old_factorisation_gives_the_tangent_all_the_same(gdim: int) -> None:
-    """It errs by the square of what polishing leaves, whatever was factorised."""
-    rve = laminate_rve(gdim)
-    F = strains(rve.kinematics, 1)
-    response, problem = rve.evaluate(F), rve.problem
-    problem.assemble(rve.kinematics.rest, np.zeros(rve.num_hint), tangent=True)
-    problem._refactorise()
-    problem.assemble(F[0], response.hint[0], tangent=True)
-    Y = problem.modes + problem._relaxed(problem.stiffness @ problem.modes)
-    tangent = Y.T @ (problem.stiffness @ Y) / problem.volume
-    scale = np.abs(tangent).max()
-    np.testing.assert_allclose(tangent, response.tangent[0], rtol=0, atol=1e-11 * scale)

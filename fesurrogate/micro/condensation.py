@@ -18,34 +18,21 @@ form is ours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import final
 
 import numpy as np
-import scipy.sparse as sp
-import ufl
-from dolfinx import fem
-from petsc4py import PETSc
 
 from fesurrogate.errors import InputError
-from fesurrogate.fem.petsc_options import set_from_options
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material
 from fesurrogate.micro.assembly import CellAssembly
+from fesurrogate.micro.boundary import Boundary, prolongation
 from fesurrogate.micro.cells.cell import Cell
-from fesurrogate.micro.constraint import (
-    blocked,
-    galerkin_map,
-    linear_prolongation,
-    periodic_masters,
-    periodic_prolongation,
-    traction_prolongation,
-)
 from fesurrogate.micro.phases import Phase
+from fesurrogate.micro.solver import CellSolver
 from fesurrogate.micro.strain import affine_modes, num_fluctuating
 
-Boundary = Literal["periodic", "linear", "traction"]
-"""Condition on the boundary of the cell."""
-
+LINEAR = 1e-12  # of a load, that columns may leave that enter to first order
 ROUNDING = 1e-14  # residual, relative to the nodal forces, that arithmetic can reach
 
 
@@ -87,43 +74,30 @@ class CellProblem:
         self.kinematics, self.rtol, self.volume = kinematics, rtol, cell.volume
         self.assembly = CellAssembly(cell, phases, kinematics, degree, parameters=parameters)
         self.force, self.stiffness = self.assembly.force, self.assembly.stiffness  # f, K
+        self._strain: Array = np.zeros(0)  # the last one, and
+        self._affine: Array = np.zeros(0)  # X (strain - rest)
+        self._assembled: Array = np.zeros(0)  # displacement of the force that is at hand
         V = self.assembly.u.function_space
         x = V.tabulate_dof_coordinates()[:, : cell.mesh.geometry.dim]
         self.modes = affine_modes(kinematics, x)  # X
-        nodal = _nodal_prolongation(boundary, cell, V, x)
-        self.prolongation = blocked(  # T
-            nodal, V.dofmap.index_map_bs, num_fluctuating(kinematics)
-        )
-        self._restriction = self.prolongation.T.tocsr()
+        fluctuating = num_fluctuating(kinematics)
+        self.prolongation = prolongation(boundary, cell, V, fluctuating=fluctuating)  # T
         self.num_unknowns = self.prolongation.shape[1]
-        self._build_solver(prefix)
+        symmetric = self.assembly.symmetric
+        self.solver = CellSolver(
+            self.stiffness,
+            self.prolongation,
+            residual=self._residual,
+            assemble_stiffness=self._assemble_stiffness,
+            symmetric=symmetric,
+            prefix=prefix,
+        )
+        if symmetric:
+            self.assemble(kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
+            self.solver.set_reference()
         self._parameters: Array | None = None
         if not self.assembly.parameter_names:
             self.set_parameters(np.zeros(0))
-
-    def _build_solver(self, prefix: str) -> None:
-        indptr, indices, self._galerkin = galerkin_map(
-            self.stiffness.indptr, self.stiffness.indices, self.prolongation
-        )
-        self._values = np.zeros(len(indices))
-        size, comm = self.num_unknowns, PETSc.COMM_SELF
-        self._matrix = PETSc.Mat().createAIJWithArrays(
-            (size, size), (indptr, indices, self._values), comm=comm
-        )
-        symmetric = self.assembly.symmetric
-        self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
-        self._solution = PETSc.Vec().createSeq(size, comm=comm)
-        self._snes = snes = PETSc.SNES().create(comm)
-        snes.setOptionsPrefix(prefix)
-        snes.setFunction(self._residual, self._solution.duplicate())
-        snes.setJacobian(self._jacobian, self._matrix)
-        snes.setType("newtonls")
-        snes.setTolerances(rtol=0.0, stol=0.0, max_it=25)
-        snes.ksp.setType("preonly")
-        # LDLᵀ, if symmetric: the matrix need not be definite
-        snes.ksp.pc.setType("cholesky" if symmetric else "lu")
-        snes.ksp.pc.setFactorSolverType("mumps")
-        set_from_options(snes)
 
     # -- assembly -------------------------------------------------------------------------
 
@@ -135,13 +109,19 @@ class CellProblem:
         tangent: bool = False,
     ) -> None:
         """Assemble the force f, and K if asked for, at a macro strain and a fluctuation."""
-        self.assembly.u.x.array[:] = self._displacement(strain, q)
-        self.assembly.assemble_force()
+        u = self._displacement(strain, q)
+        self.assembly.u.x.array[:] = u
+        if not (self.assembly.symmetric and np.array_equal(u, self._assembled)):
+            self.assembly.assemble_force()
+            self._assembled = u
         if tangent:
             self.assembly.assemble_stiffness()
 
     def _displacement(self, strain: Array, q: Array) -> Array:
-        return self.modes @ (strain - self.kinematics.rest) + self.prolongation @ q
+        if not np.array_equal(strain, self._strain):
+            self._strain = strain.copy()
+            self._affine = self.modes @ (strain - self.kinematics.rest)
+        return np.asarray(self._affine + self.prolongation @ q)
 
     def set_parameters(
         self,
@@ -151,6 +131,7 @@ class CellProblem:
         if self._parameters is None or not np.array_equal(values, self._parameters):
             self._parameters = values.copy()
             self._possible = self.assembly.set_parameters(values)
+            self._assembled = np.zeros(0)
             if self._possible:
                 self.start_increment(self.assembly.initial_state(), 1.0)
                 self.assemble(self.kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
@@ -169,53 +150,38 @@ class CellProblem:
 
     # -- equilibrium ----------------------------------------------------------------------
 
-    def _residual(self, snes: PETSc.SNES, q: PETSc.Vec, out: PETSc.Vec) -> None:
-        self.assemble(self._strain, q.getArray(readonly=True))
-        out.setArray(self._restriction @ self.force)
+    def _residual(self, q: Array) -> Array:
+        self.assemble(self._strain, q)
+        return self.solver.restrict(self.force)
 
-    def _jacobian(self, snes: PETSc.SNES, q: PETSc.Vec, J: PETSc.Mat, P: PETSc.Mat) -> None:
+    def _assemble_stiffness(self, q: Array) -> None:
         # SNES asks for the Jacobian where it last accepted a residual; a line search may have
         # tried further points since, so the displacement is set anew.
-        self.assembly.u.x.array[:] = self._displacement(self._strain, q.getArray(readonly=True))
+        self.assembly.u.x.array[:] = self._displacement(self._strain, q)
         self.assembly.assemble_stiffness()
-        self._update_matrix()
-
-    def _update_matrix(self) -> None:
-        self._values[:] = self._galerkin @ self.stiffness.data
-        self._matrix.stateIncrease()
-        self._matrix.assemble()
-
-    def tolerance(
-        self,
-        strain: Array,  # (m,)
-    ) -> float:
-        """Return the residual norm at which equilibrium at a strain is reached.
-
-        It is ``rtol`` of the residual without fluctuation, whatever the initial guess, so that a
-        warm start saves work and cannot change the answer; and never below what rounding allows,
-        which at finite strain is that of F, however close to rest.
-        """
-        self.assemble(strain, np.zeros(self.num_unknowns))
-        forces = self._force_scale * (float(np.linalg.norm(strain)) + 1e-3)
-        residual = float(np.linalg.norm(self._restriction @ self.force))
-        return max(self.rtol * residual, ROUNDING * forces)
 
     def equilibrate(
         self,
         strain: Array,  # (m,)
         guess: Array,  # (unknowns,)
+        *,
+        tangent: bool = True,
     ) -> tuple[Array, int, bool]:
-        """Return the fluctuation q in equilibrium, the Newton iterations, and whether it is one."""
-        self._strain = strain
+        """Return the fluctuation q in equilibrium, the iterations, and whether it is one.
+
+        The residual of equilibrium is ``rtol`` of that without fluctuation, whatever the initial
+        guess, so that a warm start saves work and cannot change the answer; and never below what
+        rounding allows, which at finite strain is that of F, however close to rest. Without a
+        tangent to follow, less work may do.
+        """
         self.assembly.restart()
-        atol = self.tolerance(strain)
-        if not np.isfinite(atol):
+        self.assemble(strain, np.zeros(self.num_unknowns))
+        cold = float(np.linalg.norm(self.solver.restrict(self.force)))
+        if not np.isfinite(cold):
             return guess, 0, False
-        self._snes.setTolerances(atol=atol)
-        self._solution.setArray(guess)
-        self._snes.solve(None, self._solution)
-        iterations = self._snes.getIterationNumber()
-        return self._solution.getArray().copy(), iterations, self._snes.getConvergedReason() > 0
+        rounding = ROUNDING * self._force_scale * (float(np.linalg.norm(strain)) + 1e-3)
+        tolerance = max(self.rtol * cold, rounding)
+        return self.solver.solve(guess, cold=cold, tolerance=tolerance, tangent=tangent)
 
     def condense(
         self,
@@ -226,94 +192,18 @@ class CellProblem:
 
         The stress is Yᵀf / V. It equals Xᵀf / V in equilibrium, but what the residual Tᵀf still
         holds enters it to second order only: a macro Newton that sees it converges beyond the
-        tolerance of the cell.
+        tolerance of the cell. The tangent of a symmetric cell errs by the square of what its
+        columns Y lack, so that they need the root of ``rtol`` only.
         """
         self.assemble(strain, q, tangent=True)
-        if self._snes.getIterationNumber() == 0:  # a warm start needed no factorisation
-            self._refactorise()
-        Y = self.modes + self._relaxed(self.stiffness @ self.modes)
+        tolerance = self.rtol**0.5 if self.assembly.symmetric else LINEAR
+        relaxed, forces = self.solver.relaxed(self.stiffness @ self.modes, tolerance=tolerance)
+        Y = self.modes + relaxed
         stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
-        tangent: Array = np.asarray(Y.T @ (self.stiffness @ Y) / self.volume, dtype=np.float64)
+        tangent: Array = np.asarray(Y.T @ forces / self.volume, dtype=np.float64)
         return stress, tangent
-
-    def _refactorise(self) -> None:
-        self._update_matrix()
-        self._snes.ksp.setOperators(self._matrix)
-        self._snes.ksp.setUp()
 
     def sensitivity(self) -> Array:  # (m, p)
         """Return the derivative of the mean stress by the parameters, after :meth:`condense`."""
-        by_parameters = self.assembly.sensitivity()
-        total = by_parameters + self.stiffness @ self._relaxed(by_parameters)
-        return np.asarray(self.modes.T @ total / self.volume)
-
-    def _relaxed(
-        self,
-        load: Array,  # (nodes * bs, columns)
-    ) -> Array:  # (nodes * bs, columns)
-        """Return the fluctuations that take up a load, -T (TᵀKT)⁻¹ Tᵀ load.
-
-        They are polished until what is left of the load does not matter; in a symmetric cell the
-        tangent errs by the square of it.
-        """
-        tolerance = 1e-7 if self.assembly.symmetric else 1e-12
-        ksp = self._snes.ksp
-        ksp.pc.setReusePreconditioner(True)
-        answer: Array = np.zeros_like(load)
-        force = self._restriction @ load
-        scale = np.linalg.norm(force)
-        for attempt in range(8):
-            if np.linalg.norm(force) <= tolerance * scale:
-                break
-            if attempt == 4:  # the last Newton step was too long for its factorisation to serve
-                ksp.pc.setReusePreconditioner(False)
-                self._refactorise()
-                ksp.pc.setReusePreconditioner(True)
-            answer -= self.prolongation @ self._solve_columns(ksp, force)
-            force = self._restriction @ (load + self.stiffness @ answer)
-        ksp.pc.setReusePreconditioner(False)
-        return answer
-
-    def _solve_columns(self, ksp: PETSc.KSP, rhs: Array) -> Array:
-        given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
-        B, X = (
-            PETSc.Mat().createDense(rhs.shape, array=array, comm=PETSc.COMM_SELF)
-            for array in (given, columns)
-        )
-        ksp.matSolve(B, X)
-        B.destroy()
-        X.destroy()
-        return columns
-
-
-def _nodal_prolongation(
-    boundary: Boundary,
-    cell: Cell,
-    V: fem.FunctionSpace,
-    x: Array,  # (nodes, dimension)
-) -> sp.csr_matrix:  # (nodes, nodal unknowns)
-    if boundary == "periodic":
-        has_void = cell.void is not None
-        masters = periodic_masters(x, cell.origin, cell.lattice, has_void=has_void)
-        return periodic_prolongation(masters)
-    if boundary == "linear":
-        return linear_prolongation(x, cell.origin, cell.lattice)
-    return traction_prolongation(_normals(cell, V))
-
-
-def _normals(cell: Cell, V: fem.FunctionSpace) -> Array:  # (nodes, dimension)
-    """Return ∫ φ n dS over the faces of the cell."""
-    if cell.void is not None:
-        raise InputError(
-            f"boundary 'traction' is not for a cell with a void ({cell.void!r}): where the void "
-            "meets a face there is no traction to be uniform; take 'periodic'"
-        )
-    v, n = ufl.TestFunction(V), ufl.FacetNormal(cell.mesh)
-    d, components = cell.mesh.geometry.dim, V.dofmap.index_map_bs
-    if components > 1:  # block I of the vector is ∫ φ_I n dS
-        zeros = [ufl.as_ufl(0.0)] * (components - d)
-        integrals = [ufl.inner(v, ufl.as_vector([*(n[k] for k in range(d)), *zeros])) * ufl.ds]
-    else:
-        integrals = [v * n[k] * ufl.ds for k in range(d)]
-    vectors = [fem.assemble_vector(fem.form(integral)).array for integral in integrals]
-    return np.stack(vectors, axis=1).reshape(V.dofmap.index_map.size_local, -1)[:, :d]
+        _, forces = self.solver.relaxed(self.assembly.sensitivity(), tolerance=LINEAR)
+        return np.asarray(self.modes.T @ forces / self.volume)

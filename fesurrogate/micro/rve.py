@@ -13,8 +13,9 @@ import numpy as np
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.material import Material, Response
+from fesurrogate.micro.boundary import Boundary
 from fesurrogate.micro.cells.cell import Cell
-from fesurrogate.micro.condensation import Boundary, CellProblem
+from fesurrogate.micro.condensation import CellProblem
 from fesurrogate.micro.localise import Localiser, MicroFields
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.reports import CellReports
@@ -32,7 +33,9 @@ class RVEMaterial(Material):
     that is applied in parts, under the whole rotation. ``report`` counts ``rve_solves`` and
     ``micro_iterations`` and gives means over the cell's volume, voids included: of the ``energy``
     density (NaN where a phase is a Material that reports none) and, where a phase reports them, of
-    ``plastic_strain`` and ``dissipation``.
+    ``plastic_strain`` and ``dissipation``. ``negative_pivots`` says in how many directions the
+    equilibrium that was found is unstable: none but where the cell has buckled (NaN without a
+    tangent, or where a phase is a Material).
 
     Args:
         cell: The cell; one serves all points of a rank.
@@ -113,18 +116,21 @@ class RVEMaterial(Material):
         new_state, new_hint = state.copy(), np.zeros((n, self.num_hint))
         ok = np.zeros(n, dtype=bool)
         means = {name: np.full(n, np.nan) for name in (*self._reports.names, "energy")}
+        negative_pivots = np.full(n, np.nan)
         iterations = np.zeros(n, dtype=np.int64)
         admissible = self.kinematics.admissible(strain)
         for i in np.flatnonzero(admissible):
             if not self.problem.set_parameters(parameters[i]):
                 continue
             self.problem.start_increment(state[i], dt)
-            q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i])
+            linear = tangent or sensitivity
+            q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i], tangent=linear)
             if not ok[i]:
                 continue
             new_hint[i] = q
-            if tangent or sensitivity:
+            if linear:
                 stress[i], tangents[i] = self.problem.condense(strain[i], q)
+                negative_pivots[i] = self.problem.solver.negative_pivots
             else:
                 self.problem.assemble(strain[i], q)
                 stress[i] = self.problem.stress()
@@ -137,6 +143,7 @@ class RVEMaterial(Material):
             **means,
             "micro_iterations": iterations,
             "rve_solves": admissible.astype(np.int64),
+            "negative_pivots": negative_pivots,
         }
         return Response(
             stress, tangents if tangent else None, new_state, new_hint, ok,
@@ -185,7 +192,7 @@ class RVEMaterial(Material):
             rows["parameters"]
         ):
             self.problem.start_increment(rows["state"], dt)
-            q, iterations, solved = self._equilibrate(rows["strain"], rows["hint"])
+            q, iterations, solved = self._equilibrate(rows["strain"], rows["hint"], tangent=False)
         if not solved:
             return self._localiser.failed(iterations)
         self.problem.assemble(rows["strain"], q)
@@ -195,14 +202,16 @@ class RVEMaterial(Material):
     def _localiser(self) -> Localiser:
         return Localiser(self.problem, self._reports, self.cell.mesh)
 
-    def _equilibrate(self, strain: Array, guess: Array) -> tuple[Array, int, bool]:
-        q, total, ok = self.problem.equilibrate(strain, guess)
+    def _equilibrate(
+        self, strain: Array, guess: Array, *, tangent: bool
+    ) -> tuple[Array, int, bool]:
+        q, total, ok = self.problem.equilibrate(strain, guess, tangent=tangent)
         if ok:
             return q, total, True
         reached, part, q = 0.0, 1.0 if guess.any() else 0.5, np.zeros(self.num_hint)
         while reached < 1.0:
             moved = partial_strain(self.kinematics, strain, reached + part)
-            trial, iterations, ok = self.problem.equilibrate(moved, q)
+            trial, iterations, ok = self.problem.equilibrate(moved, q, tangent=tangent)
             total += iterations
             if ok:
                 reached, q = reached + part, trial

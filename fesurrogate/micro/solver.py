@@ -1,0 +1,234 @@
+"""The linear algebra of the cell and Newton's method: built once, they serve every point.
+
+A factorisation is what a solve costs most. So a point has one of its own, as a rule: the start (see
+:mod:`fesurrogate.micro.start`) leads so near to equilibrium that it serves to the end, and for the
+tangent too. Wherever that shows not to hold, the point is factorised again, in the end at every
+Newton iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import numpy as np
+import scipy.sparse as sp
+from petsc4py import PETSc
+
+from fesurrogate.fem.petsc_options import set_from_options
+from fesurrogate.kinematics import Array
+from fesurrogate.micro.constraint import galerkin_map
+from fesurrogate.micro.factor import SymmetricFactor, set_factorisation
+from fesurrogate.micro.start import accelerated_start
+
+MOST_STEPS = 30  # of the start
+HANDOVER = 1e-4  # of the residual without fluctuation, from the start to Newton's method
+KEEP = 0.2  # a step that leaves less of the residual than this keeps its factorisation
+CONTRACTION = 0.1  # a repeated solve that leaves more than this of the load is one too many
+MOST_REPEATS = 10
+
+
+@final
+class CellSolver:
+    """Solves Tᵀ f(q) = 0, and for the linear answers there.
+
+    Args:
+        stiffness: K, whose values change in place.
+        prolongation: T.
+        residual: Returns Tᵀ f at unknowns.
+        assemble_stiffness: Assembles K at unknowns.
+        symmetric: Whether K is.
+        prefix: Of the PETSc options.
+    """
+
+    def __init__(
+        self,
+        stiffness: sp.csr_matrix,  # (nodes * bs, nodes * bs)
+        prolongation: sp.csr_matrix,  # (nodes * bs, unknowns)
+        *,
+        residual: Callable[[Array], Array],
+        assemble_stiffness: Callable[[Array], None],
+        symmetric: bool,
+        prefix: str,
+    ) -> None:
+        self._stiffness, self._symmetric, self._prefix = stiffness, symmetric, prefix
+        self._prolongation, self._restriction = prolongation, prolongation.T.tocsr()
+        self._residual, self._assemble_stiffness = residual, assemble_stiffness
+        indptr, indices, self._galerkin = galerkin_map(
+            stiffness.indptr, stiffness.indices, prolongation
+        )
+        self._values = np.zeros(len(indices))
+        size, comm = prolongation.shape[1], PETSc.COMM_SELF
+        self._matrix = PETSc.Mat().createAIJWithArrays(
+            (size, size), (indptr, indices, self._values), comm=comm
+        )
+        self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
+        self._solution = PETSc.Vec().createSeq(size, comm=comm)
+        self._snes = snes = PETSc.SNES().create(comm)
+        snes.setOptionsPrefix(prefix)
+        snes.setFunction(self._snes_residual, self._solution.duplicate())
+        snes.setJacobian(self._snes_jacobian, self._matrix)
+        snes.setType("newtonls")
+        snes.setTolerances(rtol=0.0, stol=0.0, max_it=50)
+        snes.ksp.setType("preonly")
+        set_factorisation(snes.ksp.pc, symmetric=symmetric)
+        set_from_options(snes)
+        self._most = snes.getTolerances()[3]  # iterations, those of the start included
+        self._keeps = False  # whether a factorisation may serve several steps
+        self._norm = 0.0  # of the residual where SNES last asked for the Jacobian
+        self._reference: PETSc.KSP | None = None
+        self._ksp: PETSc.KSP | None = None  # what holds a factorisation for this point
+        self._work = self._solution.duplicate()
+
+    def restrict(self, force: Array) -> Array:
+        """Return Tᵀ of a nodal force, or of columns of them."""
+        return np.asarray(self._restriction @ force)
+
+    # -- equilibrium ----------------------------------------------------------------------
+
+    def set_reference(self) -> None:
+        """Factorise K as it is now assembled: starts of all points use it."""
+        self._update_matrix()
+        self._reference = ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+        ksp.setOptionsPrefix(self._prefix)
+        ksp.setType("preonly")
+        set_factorisation(ksp.pc, symmetric=self._symmetric)
+        ksp.setFromOptions()
+        ksp.setOperators(self._matrix.duplicate(copy=True))
+        ksp.setUp()
+
+    def solve(
+        self,
+        guess: Array,  # (unknowns,)
+        *,
+        cold: float,
+        tolerance: float,
+        tangent: bool,
+    ) -> tuple[Array, int, bool]:
+        """Return the unknowns in equilibrium, the iterations, and whether they are.
+
+        Args:
+            guess: Where to start.
+            cold: Norm of the residual without fluctuation.
+            tolerance: Norm of the residual in equilibrium.
+            tangent: Whether linear answers will be asked for. If not, the start goes on as long as
+                it gets on, and the point may need no factorisation at all.
+        """
+        if self._reference is None:
+            return self._newton(guess, tolerance)
+        near, steps = accelerated_start(
+            self._residual,
+            self._approach,
+            guess,
+            target=max(tolerance, HANDOVER * cold) if tangent else tolerance,
+            most=min(MOST_STEPS, self._most),
+        )
+        q, iterations, ok = self._newton(near, tolerance, before=steps)
+        if ok:
+            return q, iterations, ok
+        q, more, ok = self._newton(guess, tolerance)
+        return q, iterations + more, ok
+
+    def _approach(self, residual: Array) -> Array:
+        assert self._reference is not None
+        self._work.setArray(residual)
+        self._reference.solve(self._work, self._solution)
+        return self._solution.getArray().copy()
+
+    def _newton(
+        self, guess: Array, tolerance: float, *, before: int | None = None
+    ) -> tuple[Array, int, bool]:
+        """Return what Newton's method finds; after steps of a start it keeps factorisations."""
+        snes, self._keeps = self._snes, before is not None
+        snes.setTolerances(atol=tolerance, max_it=self._most - (before or 0))
+        self._solution.setArray(guess)
+        snes.solve(None, self._solution)
+        iterations = snes.getIterationNumber()
+        self._ksp = snes.ksp if iterations else self._reference
+        done = snes.getConvergedReason() > 0
+        return self._solution.getArray().copy(), iterations + (before or 0), done
+
+    def _snes_residual(self, snes: PETSc.SNES, q: PETSc.Vec, out: PETSc.Vec) -> None:
+        out.setArray(self._residual(q.getArray(readonly=True)))
+
+    def _snes_jacobian(self, snes: PETSc.SNES, q: PETSc.Vec, J: PETSc.Mat, P: PETSc.Mat) -> None:
+        before, self._norm = self._norm, snes.getFunctionNorm()
+        if self._keeps and snes.getIterationNumber() and self._norm < KEEP * before:
+            return
+        self._assemble_stiffness(q.getArray(readonly=True))
+        self._update_matrix()
+
+    def _update_matrix(self) -> None:
+        self._values[:] = self._galerkin @ self._stiffness.data
+        self._matrix.stateIncrease()
+        self._matrix.assemble()
+
+    # -- linear answers at the last solution ------------------------------------------------
+
+    def factorise(self) -> None:
+        """Factorise K as it is now assembled."""
+        self._update_matrix()
+        self._ksp = self._snes.ksp
+        self._ksp.setOperators(self._matrix)
+        self._ksp.setUp()
+
+    def relaxed(
+        self,
+        load: Array,  # (nodes * bs, columns)
+        *,
+        tolerance: float,
+    ) -> tuple[Array, Array]:  # (nodes * bs, columns), twice
+        """Return the fluctuations w that take up a load, -T (TᵀKT)⁻¹ Tᵀ load, and load + K w.
+
+        An old factorisation is used as long as repeating it pays, until no more is left of the
+        load than the tolerance says.
+        """
+        answer, left = np.zeros_like(load), load
+        force = self.restrict(left)
+        norm = float(np.linalg.norm(force))
+        bound, fresh = tolerance * norm, False
+        if self._ksp is not None and self.negative_pivots > 0:
+            self._ksp = None  # to be counted where they matter
+        for _ in range(MOST_REPEATS):
+            if norm <= bound:
+                break
+            if self._ksp is None:
+                self.factorise()
+                fresh = True
+            answer = answer - self._prolongation @ self.solve_columns(force)
+            left = load + self._stiffness @ answer
+            force = self.restrict(left)
+            before, norm = norm, float(np.linalg.norm(force))
+            if not fresh and not norm < CONTRACTION * before:
+                self._ksp = None
+        return answer, left
+
+    @property
+    def negative_pivots(self) -> float:
+        """Negative eigenvalues of TᵀKT, by the last factorisation; NaN if it does not tell.
+
+        As many directions are there in which the cell is unstable. A factorisation from near by
+        has as many as long as repeating it converges, as it does in :meth:`relaxed`.
+        """
+        context = None
+        if self._ksp is not None and self._ksp.pc.getType() == "python":
+            context = self._ksp.pc.getPythonContext()
+        return context.negative_pivots if isinstance(context, SymmetricFactor) else np.nan
+
+    def solve_columns(
+        self,
+        rhs: Array,  # (unknowns, columns)
+    ) -> Array:  # (unknowns, columns)
+        """Solve for columns by the factorisation at hand."""
+        assert self._ksp is not None
+        given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
+        B, X = (
+            PETSc.Mat().createDense(rhs.shape, array=array, comm=PETSc.COMM_SELF)
+            for array in (given, columns)
+        )
+        self._ksp.pc.setReusePreconditioner(True)
+        self._ksp.matSolve(B, X)
+        self._ksp.pc.setReusePreconditioner(False)
+        B.destroy()
+        X.destroy()
+        return columns
