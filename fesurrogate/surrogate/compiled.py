@@ -73,6 +73,9 @@ class CompiledEnergy:
         def padded(count: int) -> int:
             return -(-count // TILE) * TILE
 
+        def cast(array: Array) -> Array:
+            return np.ascontiguousarray(array, dtype=dtype)
+
         kinematics, part = network.kinematics, network.perceptron
         self._ready, self._rest = False, kinematics.rest
         self._centre = _plain(network.scaling.centre)[:, 0]
@@ -91,13 +94,17 @@ class CompiledEnergy:
         rows, columns = np.triu_indices(q)
         pairs = np.zeros((padded(len(rows)), wide))
         pairs[: len(rows)] = (stack[0][:, rows] * stack[0][:, columns]).T
-        arrays = (stack, stack.swapaxes(1, 2), biases, output, pairs, tanh_table(dtype))
         digits, integer = np.finfo(dtype).nmant, np.dtype(f"i{np.dtype(dtype).itemsize}")
         unit = np.array(1.0, dtype=dtype).view(integer)  # the exponent of 1 in its place
         self._net = Weights(
             np.array(sizes, dtype=np.int64),
             np.cumsum([0, *sizes[:-1]]),
-            *(np.ascontiguousarray(array, dtype=dtype) for array in arrays),
+            cast(stack),
+            cast(stack.swapaxes(1, 2)),
+            cast(biases),
+            cast(output),
+            cast(pairs),
+            tanh_table(dtype),
             np.array([digits, unit], dtype=integer),
         )
         finite = kinematics.measure == "finite"
