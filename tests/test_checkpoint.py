@@ -90,6 +90,7 @@ def test_a_stopped_run_goes_on_bitwise(folder: Path, stop: int) -> None:
     assert 0 <= part.results.increments < 4 and (part.results.increments == 0) == (stop == 0)
     rest = solve(folder, WORLD, "part", restart=True)
     assert same_state(whole, rest) and whole.results.history == rest.results.history
+    assert whole.model.problem.largest_residual == rest.model.problem.largest_residual
     for name in ("evaluations", "newton_iterations", "reaction", "converged", "increments"):
         assert getattr(rest.results, name) == getattr(whole.results, name), name
     assert rest.results.restarts == (part.results.history[-1].time if stop else 0.0,)
@@ -137,11 +138,12 @@ def _times(folder: Path) -> list[float]:
 
 @pytest.mark.mpi
 def test_a_step_that_was_cut_goes_on_where_it_was(folder: Path) -> None:
-    fault = ('fault = "none"', 'fault = "nan"\nabove = 1e-4\nabove_dt = 0.1')
-    whole = solve(folder, WORLD, "whole", fault)
-    part = solve(folder, WORLD, "part", fault, stop=After(20))
+    broken = ('fault = "none"', 'fault = "nan"\nabove = 1e-4\nabove_dt = 0.3')
+    fault = broken, ("degree = 3", "degree = 1"), ("increments = 4", "increments = 2")
+    whole = solve(folder, WORLD, "whole", *fault)
+    part = solve(folder, WORLD, "part", *fault, stop=After(16))
     assert part.interrupted and 0 < part.results.increments < whole.results.increments
-    rest = solve(folder, WORLD, "part", fault, restart=True)
+    rest = solve(folder, WORLD, "part", *fault, restart=True)
     assert same_state(whole, rest)
     assert [e.time for e in rest.results.history] == [e.time for e in whole.results.history]
 

@@ -66,6 +66,20 @@ def test_a_failure_cuts_the_step_and_leaves_no_trace(fault: str) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_steps_grow_again() -> None:
+    """Cut twice, then nothing is in the way: 1/4, 1/2, what is left, and the next in one."""
+    problem, load = plate(fault="nan", above=1e-4, above_dt=0.3)
+    material, times = problem.fields[0].material, []
+    assert isinstance(material, Faulty)
+
+    def mend(increment: Increment) -> None:
+        times.append(increment.time)
+        material.fault = "none"
+
+    run_increments(problem, load, [1.0, 2.0], on_accept=mend)
+    assert times == [0.25, 0.75, 1.0, 2.0]
+
+
 def test_a_failed_increment_is_forgotten_bitwise() -> None:
     problem, load = plate(fault="raise", above=0.03)
     run_increments(problem, load, [0.25, 0.5])
