@@ -88,17 +88,30 @@ class MacroModel:
 
 
 def build_problem(
-    settings: Settings, comm: MPI.Intracomm, *, allow_code: bool = False
+    settings: Settings,
+    comm: MPI.Intracomm,
+    *,
+    allow_code: bool = False,
+    beside: MacroModel | None = None,
 ) -> MacroModel:
     """Return the macro problem of the settings, checked as far as it can be unsolved. Collective.
+
+    Args:
+        settings: The problem.
+        comm: Communicator of the macro mesh.
+        allow_code: Whether a user's module may be imported.
+        beside: A problem of the same body, whose mesh and space of the unknown are taken.
 
     Raises:
         InputError: On all ranks, with the same message.
     """
-    tagged = build_mesh(settings, comm)
+    tagged = build_mesh(settings, comm) if beside is None else beside.mesh
     mesh, kinematics = tagged.mesh, settings.kinematics
     shape = () if kinematics.measure == "gradient" else (kinematics.gdim,)
-    V = fem.functionspace(mesh, ("Lagrange", settings.macro.degree, shape))
+    if beside is None:
+        V = fem.functionspace(mesh, ("Lagrange", settings.macro.degree, shape))
+    else:
+        V = beside.u.function_space
     u = fem.Function(V, name="u")
 
     regions = _regions(settings, tagged)
@@ -204,7 +217,7 @@ def _regions(
             if comm.allreduce(len(cells)) == 0:
                 raise InputError(f"the group {name!r} has no cells; remove the region")
         rest[cells] = False
-        regions[name] = (_completed(table, base), cells)
+        regions[name] = (completed(table, base), cells)
     left = np.flatnonzero(rest).astype(np.int32)
     count = comm.allreduce(len(left))
     if count and base is None:
@@ -220,7 +233,7 @@ def _regions(
     return regions
 
 
-def _completed(table: MaterialSettings, base: MaterialSettings | None) -> MaterialSettings:
+def completed(table: MaterialSettings, base: MaterialSettings | None) -> MaterialSettings:
     """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
     if base is None:
         return table

@@ -202,11 +202,13 @@ class MacroProblem:
 
     # -- increments -----------------------------------------------------------------------
 
-    def solve(self, dt: float = 1.0) -> SolveResult:
+    def solve(self, dt: float = 1.0, *, atol: float | None = None) -> SolveResult:
         """Solve for u from its present value.
 
         Args:
             dt: Length of the increment from the accepted state.
+            atol: Residual norm that is equilibrium, whatever the solve begins with; ``HELD`` times
+                :attr:`largest_residual` if None. What sets ``snes_atol`` wins.
 
         Returns:
             How Newton ended. State is accepted by :meth:`accept` only.
@@ -215,8 +217,9 @@ class MacroProblem:
         self._norms, self._stopped = [], False
         owned = self._solution.getLocalSize()
         self._solution.setArray(self.u.x.array[:owned])
-        if self._sets_atol and self._largest > 0.0:
-            self.snes.setTolerances(atol=HELD * self._largest)
+        wanted = HELD * self._largest if atol is None else atol
+        if self._sets_atol and wanted > 0.0:
+            self.snes.setTolerances(atol=wanted)
         self.snes.solve(None, self._solution)
         reason = self.snes.getConvergedReason()
         if reason > 0:
@@ -241,6 +244,11 @@ class MacroProblem:
             largest: :attr:`largest_residual` of the run that wrote it.
         """
         self._accepted, self._largest = self.u.x.array.copy(), largest
+
+    @property
+    def relative_tolerance(self) -> float:
+        """Residual norm that ends a solve, over the one it began with."""
+        return float(self.snes.getTolerances()[0])
 
     @property
     def largest_residual(self) -> float:
