@@ -65,9 +65,9 @@ class MaterialField:
         InputError: The strain or the parameters have the wrong number of components.
 
     Note:
-        Only owned cells are evaluated. ``update``, ``accept`` and ``restore`` are collective. Between
-        increments a point has one state and one hint; while it is evaluated two states, the
-        accepted and the new, and three hints, with the last besides.
+        Only owned cells are evaluated. ``update``, ``accept`` and ``restore`` are collective.
+        Between increments a point has one state and one hint; while it is evaluated two states,
+        the accepted and the new, and three hints, with the last besides.
     """
 
     def __init__(
