@@ -96,7 +96,7 @@ def _table(settings: Settings, region: str) -> MaterialSettings:
 
 
 def _asked(material: Material, point: FailedPoint, strain: Array, *, hint: bool) -> Answer:
-    guess = np.zeros(material.num_hint)
+    guess: Array = np.zeros(material.num_hint)
     known = point.hint[: len(guess)]  # a wrapper may have added to it
     if hint and len(known) == len(guess):
         guess = known

@@ -159,13 +159,21 @@ def test_a_cell_goes_on_with_its_hints(folder: Path) -> None:
         'yield_stress = 1.0\nhardening = 5.0\n[material.rve.phases.b]\nkind = "linear_elastic"\n'
         "young = 200.0\npoisson = 0.3",
     )
-    small = ("cells = [4, 2]", "cells = [2, 1]"), ("degree = 3", "degree = 1"), cell
+    micro = ("[output]", "[output.micro]\nmost_loaded = 1\n[output]")
+    small = ("cells = [4, 2]", "cells = [2, 1]"), ("degree = 3", "degree = 1"), cell, micro
     whole = solve(folder, WORLD, "whole", *small)
     part = solve(folder, WORLD, "part", *small, stop=After(7))
     assert part.interrupted and part.results.increments > 0
     rest = solve(folder, WORLD, "part", *small, restart=True)
     assert np.array_equal(whole.model.u.x.array, rest.model.u.x.array)
     assert rest.results.rve_solves == whole.results.rve_solves
+    assert rest.results.micro == whole.results.micro
+    if WORLD.rank == 0:
+        import meshio
+
+        with meshio.xdmf.TimeSeriesReader(folder / "part" / "micro_most_loaded_1.xdmf") as reader:
+            reader.read_points_cells()
+            assert reader.num_steps == 4
     part = solve(folder, WORLD, "other", *small, stop=After(7))
     if WORLD.rank == 0:
         alone = solve(folder, MPI.COMM_SELF, "other", *small, restart=True).results

@@ -235,8 +235,12 @@ def _snapshot(held: MaterialField, name: str, comm: MPI.Intracomm) -> dict[str, 
     for key in sorted(arrays):
         digest.update(f"{key} {arrays[key].dtype.str} {arrays[key].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[key]).tobytes())
-    if len(set(comm.allgather(digest.hexdigest()))) > 1:
+    found = comm.allgather(digest.hexdigest() if arrays else "")
+    holders = [rank for rank, text in enumerate(found) if text]  # not all that share a GPU
+    if len({found[rank] for rank in holders}) > 1:
         raise InputError(f"{name}: what the Material learned differs between the ranks")
+    if holders and holders[0] > 0:
+        arrays = comm.bcast(arrays, root=holders[0])
     if any(array.dtype.kind not in KINDS for array in arrays.values()):
         raise InputError(f"{name}: a snapshot holds what is no number; expected arrays of numbers")
     return arrays

@@ -120,7 +120,7 @@ class StepSettings:
         if self.times is not None and (self.increments, self.end) != (None, None):
             raise InputError("give either times, or increments and end")
         if not (self.increments is None or 1 <= self.increments <= MOST_INCREMENTS):
-            expected = f"a number from 1 to {MOST_INCREMENTS}"
+            expected = f"at least 1, at most {MOST_INCREMENTS}"
             raise InputError(f"increments is {self.increments}; expected {expected}")
         times = self.end_times
         if not times or any(a >= b for a, b in zip((0.0, *times), times, strict=False)):
