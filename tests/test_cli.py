@@ -400,6 +400,7 @@ def test_a_second_interrupt_ends_all_ranks_with_130(folder: Path, ranks: int) ->
         "    def respond(self, strain, state, dt, **options):\n"
         "        if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            time.sleep(0.5)\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "            time.sleep(60)\n"
         "        MPI.COMM_WORLD.Barrier()\n"
