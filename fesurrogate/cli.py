@@ -217,14 +217,18 @@ def generate(
     fresh: Fresh = False,
     verbose: Verbose = False,
 ) -> tuple[int, str]:
-    """Generate the dataset of [generate], unless it is there."""
+    """Generate the datasets of [generate] and [calibration], unless they are there."""
     comm = _needed(context.obj, "generate")
     _log(comm, verbose)
     settings = _moved(_settings(config, comm), output)
+    from fesurrogate.build.calibration import calibration_of
     from fesurrogate.build.dataset import ensure_dataset
 
     with _about(config):
-        made = ensure_dataset(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
+        options = {"fresh": fresh, "progress": True, "allow_code": allow_code}
+        made = ensure_dataset(settings, comm, **options)
+        if settings.calibration is not None:
+            ensure_dataset(calibration_of(settings), comm, **options)
     verb, head = "reused" if made.reused else "wrote", made.manifest
     failed = head.meta["failed"]
     return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points"
@@ -347,6 +351,33 @@ def _summary(settings: Settings, results: Any) -> dict[str, str]:
         "evaluations": f"{results.evaluations} points, {results.rve_solves} RVE solves",
         **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
         **{f"probe {name}": vector(value) for name, value in results.probes.items()},
+        **_trust(results),
         "seconds": seconds,
         "results": str(settings.run_folder / "results.json"),
     }
+
+
+def _trust(results: Any) -> dict[str, str]:
+    """Return what is known of a guarded surrogate: where it fell back, and its audited error."""
+    lines = {}
+    last = results.history[-1] if results.history else None
+    if last is not None and last.fallback is not None:
+        why = ", ".join(f"{name} {count}" for name, count in last.fallback.items() if count)
+        away = sum(last.fallback.values())
+        lines["fallback"] = f"{away} of {results.points} points at the end{why and f' ({why})'}"
+    certified = results.certified
+    if certified is not None:
+        how = f"{certified.newton_iterations} Newton iterations, {certified.rve_solves} RVE solves"
+        lines["certified"] = f"{'yes' if certified.converged else 'no'}, {how}"
+        for name, change in certified.changes.items():
+            lines[f"change of {name}"] = f"{change:+.3g}"
+    found = results.audit
+    if found is not None:
+        error = found.stress_error
+        lines["audit"] = (
+            f"stress error {error.value:.2%} (95 %: {error.low:.2%} to {error.high:.2%}), worst "
+            f"{found.worst:.2%}, from {found.points} of {found.served} points"
+        )
+        for name, each in found.outputs.items():
+            lines[f"audit of {name}"] = f"{each.value:+.3g} ({each.low:+.3g} to {each.high:+.3g})"
+    return lines

@@ -109,6 +109,38 @@ class AuditResults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CertifiedResults:
+    """The direct answer at the last load, from the surrogate's; counted apart from the run.
+
+    Attributes:
+        converged: Whether Newton reached the tolerance of a direct run.
+        interrupted: Whether it was stopped before.
+        reason: PETSc's word for how it ended.
+        newton_iterations: Macro iterations.
+        residual_norms: Euclidean norms, that of the surrogate's solution first.
+        rve_solves: Solves of a cell, all ranks.
+        micro_iterations: Newton iterations inside the cells.
+        reaction: By name; empty unless converged.
+        probes: Displacements by name; empty unless converged.
+        changes: By ``reaction NAME AXIS`` or ``probe NAME AXIS``, the certified value less the
+            surrogate's.
+        seconds: Wall time, the longest of any rank.
+    """
+
+    converged: bool
+    interrupted: bool
+    reason: str
+    newton_iterations: int
+    residual_norms: tuple[float, ...]
+    rve_solves: int
+    micro_iterations: int
+    reaction: Mapping[str, list[float]]
+    probes: Mapping[str, list[float]]
+    changes: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """A run in figures; every rank holds the same.
 
@@ -137,6 +169,8 @@ class Results:
         history: The increments.
         restarts: Times at which the run was taken up from a checkpoint.
         audit: Of a guarded surrogate, where ``audit`` asks for it, else None.
+        certified: The direct answer, where ``certify`` asks for it, else None; ``reaction`` and
+            ``probes`` are then its.
         micro: Localisation, where ``[output.micro]`` asks for it, else None.
         versions: Of the packages that matter.
     """
@@ -161,6 +195,7 @@ class Results:
     history: tuple[HistoryEntry, ...]
     restarts: tuple[float, ...] = ()
     audit: AuditResults | None = None
+    certified: CertifiedResults | None = None
     micro: MicroResults | None
     versions: Mapping[str, str]
 

@@ -15,6 +15,13 @@ from fesurrogate.audit import audit
 from fesurrogate.build.places import check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
+from fesurrogate.certify import (
+    certify,
+    direct_problem,
+    not_certified,
+    wants_certificate,
+    write_certified,
+)
 from fesurrogate.combine import Guarded
 from fesurrogate.combine.guarded import LATCHED
 from fesurrogate.config import Settings
@@ -34,7 +41,8 @@ from fesurrogate.results import HistoryEntry, Results, versions
 from fesurrogate.run_checkpoint import Keeper, Taken
 
 FILES = (
-    "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS
+    "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS,
+    "certified.xdmf", "certified.h5",
 )  # fmt: skip
 """What a run may write, besides checkpoints, ``micro_NAME`` of localisation and recorded paths."""
 
@@ -53,6 +61,7 @@ class Run:
         interrupted: Whether it was stopped before its end and can be continued.
         checkpoint: The newest checkpoint.
         failed_points: File of the points that could not be solved.
+        direct: The problem that holds the certified answer, where one was asked for.
     """
 
     results: Results
@@ -61,6 +70,7 @@ class Run:
     interrupted: bool = False
     checkpoint: Path | None = None
     failed_points: Path | None = None
+    direct: MacroModel | None = None
 
 
 def run(
@@ -100,10 +110,14 @@ def run(
     needed = model.memory.summed(comm)
     tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
     model.problem.stop = stop
+    direct = None
+    if wants_certificate(settings):
+        direct = direct_problem(model, allow_code=allow_code)
+        direct.problem.stop = stop
     with Keeper.held(output, comm, settings.output) as keeper:
         taken = keeper.take(model) if restart else Taken()
         begin -= taken.seconds.get("total", 0.0)
-        return _solved(model, output, keeper, taken, begin=begin, progress=progress)
+        return _solved(model, output, keeper, taken, begin=begin, progress=progress, direct=direct)
 
 
 def _solved(
@@ -114,6 +128,7 @@ def _solved(
     *,
     begin: float,
     progress: bool,
+    direct: MacroModel | None,
 ) -> Run:
     """Solve from where a checkpoint was taken, or from the start. Collective."""
     settings, comm = model.settings, model.mesh.mesh.comm
@@ -173,6 +188,15 @@ def _solved(
         if last_dt > 0.0 and not interrupted:
             audited = audit(model, last_dt, points=wanted)
         watch["audit"] = time.perf_counter() - start
+    certified = None
+    if direct is not None and not message:
+        certified = certify(model, direct)
+        watch["certify"] = certified.seconds
+        if not certified.converged:
+            interrupted = certified.interrupted
+            message = not_certified(certified)
+            if interrupted:
+                message = f"stopped while certifying{keeper.said()}"
     tallies = [field.tally for field in model.fields.values()]
     material = sum(tally.seconds for tally in tallies)
     watch |= {"material": material, "macro": solving - material}
@@ -181,7 +205,8 @@ def _solved(
     def total(count: int) -> int:
         return int(comm.allreduce(count))
 
-    last = record.history[-1] if record.history else None
+    last = certified if certified and certified.converged else None
+    last = last or (record.history[-1] if record.history else None)
     V = model.u.function_space
     results = Results(
         title=settings.title,
@@ -207,11 +232,14 @@ def _solved(
         history=tuple(record.history),
         restarts=taken.restarts,
         audit=audited,
+        certified=certified,
         micro=record.micro.results() if record.micro else None,
         versions=versions(),
     )
     try:
         if output is not None:
+            if direct is not None and certified is not None and certified.converged:
+                write_certified(output, direct)
             write_json(output / "results.json", results.as_json(), comm)
         if record.paths is not None and not interrupted:
             record.paths.write(len(record.history))
@@ -219,7 +247,7 @@ def _solved(
         if not interrupted:
             message, interrupted = f"{error}; make room{keeper.said()}", True
         results = replace(results, converged=False, message=message)
-    return Run(results, model, record.micro, interrupted, keeper.newest, failed_points)
+    return Run(results, model, record.micro, interrupted, keeper.newest, failed_points, direct)
 
 
 def largest_stretch(model: MacroModel) -> float | None:

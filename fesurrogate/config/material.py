@@ -49,6 +49,7 @@ class GuardSettings:
     policy: Literal["fallback", "cutback", "warn", "error"] = "fallback"
     measures: tuple[Literal["deviation", "novelty"], ...] | None = None  # the best there is if None
     audit: int = 0  # points at the end of a run at which the reference is solved as well
+    certify: bool = False  # whether a run ends with the reference's answer at the last load
     max_increments: int = 100  # of a path that the reference can be led along, with history
 
     def __post_init__(self) -> None:

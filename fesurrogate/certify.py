@@ -1,0 +1,155 @@
+"""The direct answer at the end of a surrogate's run: the surrogate is where Newton starts.
+
+Without history the answer at the last load does not depend on the way to it, so that the direct
+FE² problem need be solved there only, from a displacement that is nearly right. What comes out is
+the direct answer, to the tolerance of a direct run, whatever the surrogate is worth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from petsc4py import PETSc
+
+from fesurrogate.build.problem import AXES, MacroModel, build_problem, completed
+from fesurrogate.config import Settings
+from fesurrogate.config.material import MaterialSettings
+from fesurrogate.errors import InputError
+from fesurrogate.fem.output import FieldWriter
+from fesurrogate.fem.values import cell_average
+from fesurrogate.micro_output import full_tensors
+from fesurrogate.results import CertifiedResults
+
+FIELDS = "certified.xdmf"
+
+
+def wants_certificate(settings: Settings) -> bool:
+    """Return whether a guard of a table that is used says ``certify``."""
+    base = settings.material
+    tables = [base, *(completed(table, base) for table in settings.regions.values())]
+    return any(table is not None and _certified(table) for table in tables)
+
+
+def direct_problem(model: MacroModel, *, allow_code: bool = False) -> MacroModel:
+    """Return the problem in which the reference answers wherever a guard says ``certify``.
+
+    Collective. It shares the mesh and the space of the unknown.
+
+    Raises:
+        InputError: On all ranks: some Material has history, so that its answer depends on the way.
+    """
+    for name, field in model.fields.items():
+        if field.material.num_state:
+            raise InputError(
+                f"certify: {model.materials[name].kind!r} of the region {name!r} has history, so "
+                "that the answer depends on the way to the last load; leave certify out, and let "
+                "audit say how wrong the surrogate is"
+            )
+    settings, comm = _direct_settings(model.settings), model.mesh.mesh.comm
+    return build_problem(settings, comm, allow_code=allow_code, beside=model)
+
+
+def certify(model: MacroModel, direct: MacroModel) -> CertifiedResults:
+    """Solve the direct problem at the last load from the surrogate's solution. Collective.
+
+    The tolerance is that of a direct run: ``snes_rtol`` of the residual that an increment begins
+    with, not of the small one that is left of the surrogate's error.
+
+    Args:
+        model: In its accepted state at the last load.
+        direct: Its :func:`direct_problem`; holds the answer afterwards.
+    """
+    begin = time.perf_counter()
+    comm = model.mesh.mesh.comm
+    direct.apply_load(model.settings.steps.end_times[-1])
+    direct.u.x.array[:] = model.u.x.array
+    before = model.measure()
+    largest = model.problem.largest_residual
+    found = direct.problem.solve(atol=direct.problem.relative_tolerance * largest)
+    after = direct.measure() if found.converged else ({}, {})
+    tallies = [field.tally for field in direct.fields.values()]
+    counts = [sum(t.counts[name] for t in tallies) for name in ("rve_solves", "micro_iterations")]
+    reasons = {
+        value: name
+        for name, value in vars(PETSc.SNES.ConvergedReason).items()
+        if isinstance(value, int)
+    }
+    return CertifiedResults(
+        converged=found.converged,
+        interrupted=found.interrupted,
+        reason=reasons.get(found.reason, str(found.reason)),
+        newton_iterations=found.iterations,
+        residual_norms=found.residual_norms,
+        rve_solves=int(comm.allreduce(counts[0])),
+        micro_iterations=int(comm.allreduce(counts[1])),
+        reaction=after[0],
+        probes=after[1],
+        changes=_changes(before, after),
+        seconds=float(max(comm.allgather(time.perf_counter() - begin))),
+    )
+
+
+def not_certified(found: CertifiedResults) -> str:
+    """Return why there is no direct answer."""
+    norms = found.residual_norms
+    residual = f"{norms[-1]:.3g}" if norms else "not finite"
+    return (
+        f"the surrogate's run ended, but Newton did not reach the direct answer from it "
+        f"({found.reason}, residual {residual} after {found.newton_iterations} iterations); give "
+        "the guard a smaller tolerance, or the model more samples"
+    )
+
+
+def write_certified(folder: Path, direct: MacroModel) -> None:
+    """Write displacement and stress of the answer to ``certified.xdmf``. Collective.
+
+    Raises:
+        OSError: The file cannot be written; on all ranks.
+    """
+    mesh, kinematics = direct.mesh.mesh, direct.settings.kinematics
+    components = [
+        cell_average(mesh, [(field.stress[k], field.dx) for field in direct.fields.values()])()
+        for k in range(kinematics.size)
+    ]
+    stress = full_tensors(kinematics, np.stack(components, axis=1))
+    time = direct.settings.steps.end_times[-1]
+    FieldWriter(folder / FIELDS, mesh).write(time, nodes={"u": direct.u}, cells={"stress": stress})
+
+
+def _direct_settings(settings: Settings) -> Settings:
+    """Return the settings with the reference in place of each surrogate that is certified."""
+
+    def exact(table: MaterialSettings) -> MaterialSettings:
+        if not _certified(table):
+            return table
+        assert table.guard is not None
+        return replace(table, kind=table.guard.reference)
+
+    base = settings.material
+    return replace(
+        settings,
+        material=None if base is None else exact(base),
+        regions={k: exact(completed(table, base)) for k, table in settings.regions.items()},
+    )
+
+
+def _certified(table: MaterialSettings) -> bool:
+    return table.guarded and table.guard is not None and table.guard.certify
+
+
+Measured = tuple[Mapping[str, list[float]], Mapping[str, list[float]]]
+"""Reactions and displacements by name."""
+
+
+def _changes(before: Measured, after: Measured) -> dict[str, float]:
+    """Return what each output gained, under the names that an audit gives it."""
+    return {
+        f"{what} {name} {axis}": new - old
+        for what, olds, news in zip(("reaction", "probe"), before, after, strict=True)
+        for name in news
+        for axis, old, new in zip(AXES, olds[name], news[name], strict=False)
+    }

@@ -1,0 +1,218 @@
+"""Certified runs end with the direct answer, or say that they do not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fesurrogate.audit import audit
+from fesurrogate.build import ensure_dataset, ensure_model
+from fesurrogate.build.calibration import calibration_of
+from fesurrogate.build.problem import MacroModel, build_problem
+from fesurrogate.certify import certify, direct_problem, wants_certificate
+from fesurrogate.config import DirichletSettings, MeshSettings, Settings, read_config
+from fesurrogate.config.material import GuardSettings, MaterialSettings
+from fesurrogate.config.phase import J2PlasticitySettings
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Kinematics
+from fesurrogate.results import CertifiedResults
+from fesurrogate.run import run
+
+pytestmark = pytest.mark.mpi
+COMM = MPI.COMM_WORLD
+TOML = """
+[kinematics]
+gdim = 2
+measure = "finite"
+
+[mesh]
+generator = "rectangle"
+cells = [4, 4]
+
+[material]
+kind = "network"
+
+[material.guard]
+tolerance = 0.1
+certify = true
+
+[material.rve]
+degree = 1
+rtol = 1e-10
+[material.rve.cell]
+kind = "laminate"
+fractions = { soft = 0.5, stiff = 0.5 }
+resolution = 2
+[material.rve.phases.soft]
+kind = "neo_hookean"
+shear_modulus = 1.0
+lame = 1.0
+[material.rve.phases.stiff]
+kind = "neo_hookean"
+shear_modulus = 8.0
+lame = 8.0
+
+[[dirichlet]]
+boundary = "left"
+[[dirichlet]]
+boundary = "right"
+value = [0.2, 0.1]
+
+[[reaction]]
+boundary = "right"
+[[probe]]
+name = "inner"
+point = [0.3, 0.8]
+
+[steps]
+increments = 2
+
+[generate]
+samples = 96
+stretch = 0.12
+
+[calibration]
+samples = 96
+stretch = 0.3
+
+[train]
+iterations = 60
+hidden = [8]
+suspicious = "keep"
+"""
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings whose model is trained and calibrated; one folder for all ranks."""
+    folder = COMM.bcast(tmp_path_factory.mktemp("certify") if COMM.rank == 0 else None)
+    if COMM.rank == 0:
+        (folder / "certify.toml").write_text(TOML + f'[output]\nfolder = "{folder}/output"\n')
+    COMM.Barrier()
+    settings = read_config(folder / "certify.toml")
+    ensure_dataset(settings, COMM)
+    ensure_dataset(calibration_of(settings), COMM)
+    ensure_model(settings, comm=COMM)
+    return settings
+
+
+def guarded(problem: Settings, **changes: object) -> Settings:
+    """Return the settings with another guard."""
+    assert problem.material is not None and problem.material.guard is not None
+    guard = replace(problem.material.guard, **changes)
+    return replace(problem, material=replace(problem.material, guard=guard))
+
+
+def direct(problem: Settings) -> Settings:
+    assert problem.material is not None
+    return replace(problem, material=replace(problem.material, kind="rve"))
+
+
+def relative(found: list[float], truth: list[float]) -> float:
+    return float(np.linalg.norm(np.subtract(found, truth)) / np.linalg.norm(truth))
+
+
+@pytest.mark.parametrize("policy", ["fallback", "warn"])
+def test_the_certified_answer_is_the_direct_one(
+    problem: Settings, tmp_path: Path, policy: str
+) -> None:
+    folder = COMM.bcast(tmp_path)
+    wanted = guarded(problem, policy=policy)
+    truth = run(direct(problem), COMM)
+    made = run(wanted, COMM, folder)
+    found, certified = made.results, made.results.certified
+    assert certified is not None and certified.converged and found.converged
+    for name, value in truth.results.reaction.items():
+        assert relative(certified.reaction[name], value) < 1e-8
+        assert relative(found.history[-1].reaction[name], value) > 1e-5  # the surrogate's own
+    assert relative(certified.probes["inner"], truth.results.probes["inner"]) < 1e-8
+    assert made.direct is not None
+    u, v = made.direct.u.x.array, truth.model.u.x.array
+    assert COMM.allreduce(float(np.abs(u - v).max()), op=MPI.MAX) < 1e-9
+    assert found.reaction == certified.reaction and found.probes == certified.probes
+    # one solve a point and iteration, and one at the surrogate's solution
+    assert certified.rve_solves == found.points * (certified.newton_iterations + 1)
+    assert certified.rve_solves < 0.5 * truth.results.rve_solves
+    if COMM.rank == 0:
+        kept = json.loads((folder / "results.json").read_text())
+        assert kept["certified"]["rve_solves"] == certified.rve_solves
+        assert (folder / "certified.xdmf").is_file() and (folder / "certified.h5").is_file()
+
+
+def test_what_certifying_changes_is_what_the_audit_expects(problem: Settings) -> None:
+    """The audit's estimate lacks only what is of second order in the surrogate's error."""
+    made = run(guarded(problem, policy="warn"), COMM)
+    certified = made.results.certified
+    expected = audit(made.model, 0.5, points=10**6)  # at every point
+    assert certified is not None and expected is not None
+    names = ["reaction right x", "reaction right y", "probe inner x", "probe inner y"]
+    assert sorted(certified.changes) == sorted(expected.outputs) == sorted(names)
+    for pair in (names[:2], names[2:]):
+        change = np.array([certified.changes[name] for name in pair])
+        estimate = np.array([expected.outputs[name].value for name in pair])
+        assert np.linalg.norm(estimate - change) < 0.1 * np.linalg.norm(change)
+
+
+def test_what_newton_cannot_reach_is_said(
+    problem: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hasty(model: MacroModel, *, allow_code: bool = False) -> MacroModel:
+        made = direct_problem(model, allow_code=allow_code)
+        made.problem.snes.setTolerances(max_it=1)
+        return made
+
+    monkeypatch.setattr("fesurrogate.run.direct_problem", hasty)
+    made = run(guarded(problem, policy="warn"), COMM)
+    found = made.results
+    assert found.certified is not None and not found.certified.converged
+    assert not found.converged and not made.interrupted  # exit code 3
+    assert "DIVERGED_MAX_IT" in found.message and "more samples" in found.message
+    assert found.reaction == found.history[-1].reaction and not found.certified.reaction
+
+
+def test_a_run_stopped_while_certifying_is_taken_up_there(
+    problem: Settings, tmp_path: Path
+) -> None:
+    folder, certifying = COMM.bcast(tmp_path), False
+
+    def stop() -> bool:
+        return certifying
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def begun(model: MacroModel, direct: MacroModel) -> CertifiedResults:
+            nonlocal certifying
+            certifying = COMM.rank == 0
+            return certify(model, direct)
+
+        patch.setattr("fesurrogate.run.certify", begun)
+        stopped = run(problem, COMM, folder, stop=stop)
+    assert stopped.interrupted and "certifying" in stopped.results.message
+    assert stopped.results.certified is not None and not stopped.results.certified.rve_solves
+    made = run(problem, COMM, folder, restart=True).results
+    whole = run(problem, COMM).results
+    assert made.converged and made.increments == 2 and made.restarts == (1.0,)
+    assert made.evaluations == stopped.results.evaluations  # the surrogate is not asked again
+    assert relative(made.reaction["right"], whole.reaction["right"]) < 1e-10
+
+
+def test_history_is_refused() -> None:
+    metal = J2PlasticitySettings(young=200.0, poisson=0.3, yield_stress=1.0)
+    settings = Settings(
+        kinematics=Kinematics(2),
+        material=MaterialSettings(kind="j2_plasticity", j2_plasticity=metal),
+        mesh=MeshSettings(generator="rectangle", cells=(1, 1)),
+        dirichlet=(DirichletSettings(boundary="left"),),
+    )
+    with pytest.raises(InputError, match="certify: 'j2_plasticity'.*has history"):
+        direct_problem(build_problem(settings, MPI.COMM_SELF))
+
+
+def test_only_a_guard_that_is_used_is_certified(problem: Settings) -> None:
+    assert wants_certificate(problem)
+    assert not wants_certificate(direct(problem))
+    assert not wants_certificate(guarded(problem, certify=False))
+    assert not GuardSettings().certify
