@@ -12,7 +12,7 @@ import ufl
 from mpi4py import MPI
 
 from fesurrogate.audit import audit
-from fesurrogate.build.places import check_files
+from fesurrogate.build.places import MEND, check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
 from fesurrogate.certify import (
@@ -25,7 +25,7 @@ from fesurrogate.certify import (
 from fesurrogate.combine import Guarded
 from fesurrogate.combine.guarded import LATCHED
 from fesurrogate.config import Settings
-from fesurrogate.errors import ConvergenceError, Interrupted
+from fesurrogate.errors import ConvergenceError, InputError, Interrupted
 from fesurrogate.failed_points import FAILED_POINTS, write_failed_points
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.output import FieldWriter, write_json
@@ -134,7 +134,10 @@ def _solved(
     settings, comm = model.settings, model.mesh.mesh.comm
     watch = {name: taken.seconds.get(name, 0.0) for name in ("setup", "output")}
     watch["setup"] += time.perf_counter() - begin - taken.seconds.get("total", 0.0)
-    record = _Recorder(model, output, watch, taken)
+    try:
+        record = _Recorder(model, output, watch, taken)
+    except OSError as error:
+        raise InputError(f"cannot write to {output}: {error}; make room, or {MEND}") from error
     times, message = settings.steps.end_times, ""
     position, interrupted, writable = taken.position, False, output is not None
     last_dt = 0.0
@@ -181,7 +184,10 @@ def _solved(
     message += keeper.said() if interrupted else ""
     solving = time.perf_counter() - begin - watch["setup"] - watch["output"]
     if not interrupted:
-        record.finish()
+        try:
+            record.finish()
+        except OSError as error:
+            message, interrupted = f"{error}; make room{keeper.said()}", True
     audited = None
     if wanted := max((guard.audit for guard in settings.guards), default=0):
         start = time.perf_counter()

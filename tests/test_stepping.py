@@ -11,6 +11,7 @@ from dolfinx import fem
 from faults import Faulty
 from mpi4py import MPI
 
+from fesurrogate.combine import Balanced
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
 from fesurrogate.fem import MacroProblem, MaterialField, strain_of
 from fesurrogate.fem.failure import SEARCHES, raising_rows
@@ -23,12 +24,13 @@ pytestmark = pytest.mark.mpi
 Load = Callable[[float], None]
 
 
-def plate(**fault: object) -> tuple[MacroProblem, Load]:
+def plate(*, wrap: bool = False, **fault: object) -> tuple[MacroProblem, Load]:
     """A plate pulled and sheared into the plastic range."""
     tagged = rectangle(WORLD, upper=(2.0, 1.0), cells=(4, 2))
     V = fem.functionspace(tagged.mesh, ("Lagrange", 1, (2,)))
     u = fem.Function(V)
-    material = Faulty(Kinematics(2), **{"fault": "none", **fault})  # type: ignore[arg-type]
+    faulty = Faulty(Kinematics(2), **{"fault": "none", **fault})  # type: ignore[arg-type]
+    material = Balanced(faulty, WORLD) if wrap else faulty
     field = MaterialField(material, strain_of(u, material.kinematics), degree=2)
     moved = fem.Constant(tagged.mesh, np.zeros(2))
     bcs = [
@@ -107,6 +109,14 @@ def test_the_end_names_the_exception_and_the_points(caplog: pytest.LogCaptureFix
         assert f"{count} points" in str(ended.value) and count < problem.fields[0].num_points
         said = [record for record in caplog.records if record.exc_info]
         assert 1 <= len(said) <= 3  # a traceback for each message, not for each attempt
+
+
+def test_a_material_that_communicates_fails_on_all_ranks_together() -> None:
+    """What one rank raises inside Balanced, while the others wait in it, is a cut step on all."""
+    problem, load = plate(fault="raise", above=0.03, wrap=True)
+    with pytest.raises(ConvergenceError, match="ZeroDivisionError"):
+        run_increments(problem, load, [3.0], max_cuts=1)
+    assert problem.fields[0].material.collective
 
 
 def test_raising_points_are_found_by_halving() -> None:

@@ -207,7 +207,8 @@ class MaterialField:
         """Evaluate the Material at the present strain; fill stress and tangent. Collective.
 
         No point is solved twice at the same strain: the Material is not called again where
-        nothing has changed on any rank.
+        nothing has changed on any rank. Where it raises, its points have failed, and the traceback
+        is logged.
 
         Args:
             dt: Length of the increment from the accepted state.

@@ -48,7 +48,8 @@ def create(path: Path, arrays: dict[str, Any]) -> None:
         for name, array in arrays.items():
             file[name] = array
     _journal(path).unlink(missing_ok=True)
-    replace_with(path, memory.getbuffer())
+    with memory.getbuffer() as content:
+        replace_with(path, content)
 
 
 def recover(path: Path) -> None:
