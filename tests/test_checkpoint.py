@@ -30,8 +30,8 @@ WORLD = MPI.COMM_WORLD
 serial = pytest.mark.skipif(WORLD.size > 1, reason="of one process")
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@pytest.fixture(name="folder")
+def shared_folder() -> Iterator[Path]:
     """A folder that all ranks share, with the plate."""
     path = Path(WORLD.bcast(tempfile.mkdtemp() if WORLD.rank == 0 else None))
     if WORLD.rank == 0:

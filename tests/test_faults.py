@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from faults import PLATE
 from mpi4py import MPI
-from test_checkpoint import folder, serial  # noqa: F401
+from test_checkpoint import serial, shared_folder  # noqa: F401
 
 from fesurrogate.cli import main
 from fesurrogate.failed_points import read_failed_point
@@ -34,7 +34,7 @@ def ends(*arguments: str | Path) -> int:
     return code
 
 
-def plate(folder: Path, *changes: tuple[str, str], **fault: object) -> Path:  # noqa: F811
+def plate(folder: Path, *changes: tuple[str, str], **fault: object) -> Path:
     """Write the plate with a fault; collective."""
     table = "\n".join(f"{key} = {json.dumps(value)}" for key, value in fault.items())
     text = PLATE.replace("degree = 3", "degree = 1").replace('fault = "none"', table)
@@ -47,7 +47,7 @@ def plate(folder: Path, *changes: tuple[str, str], **fault: object) -> Path:  # 
     return folder / "plate.toml"
 
 
-def results(folder: Path) -> dict:  # noqa: F811
+def results(folder: Path) -> dict:
     return json.loads((folder / FINAL / "results.json").read_text())
 
 
@@ -56,7 +56,7 @@ def results(folder: Path) -> dict:  # noqa: F811
 def test_a_point_that_always_fails_ends_with_code_3_and_can_be_asked_again(
     folder: Path,
     fault: str,
-    capfd: pytest.CaptureFixture[str],  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     path = plate(folder, ("increments = 4", "increments = 4\nmax_cuts = 2"), fault=fault,
                  above=0.03)  # fmt: skip
@@ -91,7 +91,7 @@ def test_a_point_that_always_fails_ends_with_code_3_and_can_be_asked_again(
 
 
 @pytest.mark.mpi
-def test_a_slow_rank_is_waited_for(folder: Path) -> None:  # noqa: F811
+def test_a_slow_rank_is_waited_for(folder: Path) -> None:
     assert ends("run", plate(folder, fault="slow", above=0.045), "--allow-code") == 0
     assert results(folder)["converged"]
 
@@ -99,7 +99,7 @@ def test_a_slow_rank_is_waited_for(folder: Path) -> None:  # noqa: F811
 @pytest.mark.mpi
 def test_sigterm_of_one_rank_is_code_4_on_all_and_a_checkpoint(
     folder: Path,
-    capfd: pytest.CaptureFixture[str],  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     path = plate(folder, fault="terminate", above=0.03)
     before = signal.getsignal(signal.SIGTERM)
@@ -123,7 +123,7 @@ def test_sigterm_of_one_rank_is_code_4_on_all_and_a_checkpoint(
 def test_a_full_disk_is_code_4_and_what_was_kept_is_kept(
     folder: Path,
     what: str,
-    capfd: pytest.CaptureFixture[str],  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Files of rank 0 may not grow beyond what one increment takes; then there is room again."""
     path = plate(folder, fault="none")
@@ -164,7 +164,7 @@ def test_a_failure_to_write_is_raised_on_all_ranks() -> None:
 
 
 @serial
-def test_sigterm_from_outside_ends_a_program_of_3_ranks_with_4(folder: Path) -> None:  # noqa: F811
+def test_sigterm_from_outside_ends_a_program_of_3_ranks_with_4(folder: Path) -> None:
     """A real program; the batch system's signal goes to one rank, in the middle of the work."""
     path = plate(folder, ("increments = 4", "increments = 4000"), fault="slow")
     environment = {

@@ -117,6 +117,7 @@ def _read(path: Path) -> Any:
         with (
             contextlib.redirect_stdout(said),
             contextlib.redirect_stderr(said),
+            np.errstate(all="ignore"),  # of numbers that no mesh has
             _bounded_memory(SPARE_MEMORY + INFLATION * path.stat().st_size),
         ):
             return meshio.read(path)
