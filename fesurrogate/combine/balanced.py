@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import final
@@ -68,14 +69,15 @@ class Balanced(Material):
         everywhere = self.comm.allgather(cost)
         destination = shares(everywhere)[self.comm.rank]
         exchange = Exchange(self.comm, destination)
-        sent = exchange.send(strain), exchange.send(state), dt
-        beside = {"parameters": exchange.send(parameters), "hint": exchange.send(own_hint)}
+        own = [exchange.send(rows) for rows in (strain, state, parameters, own_hint)]
         answer = answered_by_all(
             self.comm,
             lambda: self.material.evaluate(
-                *sent, **beside, tangent=tangent, sensitivity=sensitivity
+                own[0], own[1], dt,
+                parameters=own[2], hint=own[3], tangent=tangent, sensitivity=sensitivity,
             ),
-        )
+        )  # fmt: skip
+        own.clear()  # a state may be large
         report = {name: exchange.give_back(answer.report[name]) for name in sorted(answer.report)}
         new_hint = np.zeros_like(hint)
         new_hint[:, :-1] = exchange.give_back(answer.hint)
@@ -122,8 +124,10 @@ def shares(
         answer.append(np.full(len(cost), rank, dtype=np.int64))
         spare += [(rank, k) for k in range(kept, len(cost))]
         lack.append(mean - (float(total[kept - 1]) if kept else 0.0))
+    takers = [(-each, rank) for rank, each in enumerate(lack)]
+    heapq.heapify(takers)
     for rank, k in spare:
-        taker = int(np.argmax(lack))
+        most, taker = takers[0]
         answer[rank][k] = taker
-        lack[taker] -= float(costs[rank][k])
+        heapq.heapreplace(takers, (most + float(costs[rank][k]), taker))
     return answer
