@@ -31,7 +31,10 @@ def main() -> None:
     """Kill and restart runs; read damaged files. Each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         found = json.loads(_started(KILLING, folder, str(KILLS))[-1])
-    detail = f"kill -9 at random moments, {found['runs']} runs; {found['lost']} lost an increment"
+    detail = (
+        f"kill -9 at random moments, {found['working']} of {found['kills']} after an increment, "
+        f"{found['runs']} runs; {found['lost']} lost an increment"
+    )
     bad = found["lost"] + (not found["same"]) + (found["kills"] < KILLS)
     report("kills after which a run is not whole", bad, "kills", bar=0, detail=detail)
     counts = [CASES // KINDS] * KINDS

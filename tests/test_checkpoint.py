@@ -329,3 +329,4 @@ def test_killed_at_random_moments(folder: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["kills"] == KILLS and found["lost"] == 0 and found["same"]
+    assert found["working"] >= KILLS // 3
