@@ -145,8 +145,10 @@ def _solved(
     shown = progress and comm.rank == 0
 
     def keep() -> None:
-        total = time.perf_counter() - begin
-        keeper.write(model, position, record.history, {**watch, "total": total}, record.micro)
+        now = time.perf_counter()
+        spent = {**watch, "total": now - begin}
+        keeper.write(model, position, record.history, spent, record.micro)
+        watch["output"] += time.perf_counter() - now
 
     with progress_bar("solve", len(times), unit="increments", enabled=shown) as advance:
         advance(sum(time <= position.time for time in times))
