@@ -5,6 +5,7 @@ import sys
 
 SUBJECTS = (
     "rve",
+    "twin",
     "network",
     "speed",
     "step",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import ufl
 from petsc4py import PETSc
 
@@ -11,6 +12,7 @@ from fesurrogate import Kinematics
 from fesurrogate.kinematics import Array
 from fesurrogate.micro import Phase, RVEMaterial, laminate_cell, linear_elastic, neo_hookean
 from fesurrogate.micro import solver as solver_module
+from fesurrogate.micro.iterative import set_rigid_motions
 from fesurrogate.micro.solver import CellSolver
 from fesurrogate.micro.start import accelerated_start
 
@@ -211,3 +213,39 @@ def test_the_command_line_wins(factorised: list[int]) -> None:
     warm = rve.evaluate(F, hint=usual.evaluate(F).hint)
     assert warm.ok.all() and np.isnan(warm.report["negative_pivots"]).all()
     np.testing.assert_allclose(warm.tangent, usual.evaluate(F).tangent, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("gdim", [2, 3])
+def test_iterations_answer_as_factorisations_do(gdim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both to rtol in equilibrium; the tangent to rtol too, by its columns to the root of it."""
+    direct = layers(gdim=gdim)
+    limits = dict.fromkeys((2, 3), 1)
+    monkeypatch.setattr("fesurrogate.micro.condensation.LARGEST_FACTORISED", limits)
+    iterative = layers(gdim=gdim)
+    ksp = iterative.problem.solver._snes.ksp
+    assert (ksp.getType(), direct.problem.solver._snes.ksp.getType()) == ("minres", "preonly")
+    F = strains(direct, 3)
+    expected, got = direct.evaluate(F), iterative.evaluate(F)
+    assert got.ok.all() and got.tangent is not None and expected.tangent is not None
+    assert np.isnan(got.report["negative_pivots"]).all()
+    scale = np.abs(expected.tangent).max()
+    np.testing.assert_allclose(got.stress, expected.stress, rtol=0, atol=1e-13 * scale)
+    np.testing.assert_allclose(got.tangent, expected.tangent, rtol=0, atol=1e-7 * scale)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_rigid_motions_are_of_the_unknowns_nodes(d: int) -> None:
+    """Linear elasticity without a constraint does not resist them."""
+    cell = laminate_cell(d, {"only": 1.0}, resolution=2)
+    phases = {"only": linear_elastic(young=1.0, poisson=0.3)}
+    problem = RVEMaterial(cell, phases, Kinematics(d), degree=1).problem
+    x = problem.assembly.u.function_space.tabulate_dof_coordinates()[:, :d]
+    n = problem.stiffness.shape[0]
+    matrix = PETSc.Mat().createAIJ((n, n), nnz=1, comm=PETSc.COMM_SELF)
+    set_rigid_motions(matrix, sp.identity(n, format="csr"), x, fluctuating=d)
+    motions = matrix.getNearNullSpace().getVecs()
+    assert len(motions) == d * (d + 1) // 2
+    forces = [
+        np.abs(problem.stiffness @ motion.getArray(readonly=True)).max() for motion in motions
+    ]
+    np.testing.assert_allclose(forces, 0.0, atol=1e-14)

@@ -18,6 +18,7 @@ form is ours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -28,6 +29,7 @@ from fesurrogate.material import Material
 from fesurrogate.micro.assembly import CellAssembly
 from fesurrogate.micro.boundary import Boundary, prolongation
 from fesurrogate.micro.cells.cell import Cell
+from fesurrogate.micro.iterative import LARGEST_FACTORISED, set_rigid_motions
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.solver import CellSolver
 from fesurrogate.micro.strain import affine_modes, num_fluctuating
@@ -90,6 +92,13 @@ class CellProblem:
             residual=self._residual,
             assemble_stiffness=self._assemble_stiffness,
             symmetric=symmetric,
+            iterative=self.num_unknowns > LARGEST_FACTORISED[cell.mesh.topology.dim],
+            near_null=partial(
+                set_rigid_motions,
+                prolongation=self.prolongation,
+                x=x,
+                fluctuating=fluctuating,
+            ),
             prefix=prefix,
         )
         if symmetric:

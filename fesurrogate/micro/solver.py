@@ -19,13 +19,14 @@ from fesurrogate.fem.petsc_options import set_from_options
 from fesurrogate.kinematics import Array
 from fesurrogate.micro.constraint import galerkin_map
 from fesurrogate.micro.factor import SymmetricFactor, set_factorisation
+from fesurrogate.micro.iterative import set_iteration
 from fesurrogate.micro.start import accelerated_start
 
 MOST_STEPS = 30  # of the start
 HANDOVER = 1e-4  # of the residual without fluctuation, from the start to Newton's method
 KEEP = 0.2  # a step that leaves less of the residual than this keeps its factorisation
 CONTRACTION = 0.1  # a repeated solve that leaves more than this of the load is one too many
-MOST_REPEATS = 10
+MOST_REPEATS = 40
 
 
 @final
@@ -38,6 +39,8 @@ class CellSolver:
         residual: Returns Tᵀ f at unknowns.
         assemble_stiffness: Assembles K at unknowns.
         symmetric: Whether K is.
+        iterative: Whether not to factorise; the command line may choose so too.
+        near_null: Sets what multigrid has to know of the matrix.
         prefix: Of the PETSc options.
     """
 
@@ -49,6 +52,8 @@ class CellSolver:
         residual: Callable[[Array], Array],
         assemble_stiffness: Callable[[Array], None],
         symmetric: bool,
+        iterative: bool,
+        near_null: Callable[[PETSc.Mat], None],
         prefix: str,
     ) -> None:
         self._stiffness, self._symmetric, self._prefix = stiffness, symmetric, prefix
@@ -57,23 +62,32 @@ class CellSolver:
         indptr, indices, self._galerkin = galerkin_map(
             stiffness.indptr, stiffness.indices, prolongation
         )
-        self._values = np.zeros(len(indices))
         size, comm = prolongation.shape[1], PETSc.COMM_SELF
+        self._snes = snes = PETSc.SNES().create(comm)
+        snes.setOptionsPrefix(prefix)
+        snes.setType("newtonls")
+        snes.setTolerances(rtol=0.0, stol=0.0, max_it=50)
+        if iterative:
+            set_iteration(snes.ksp, symmetric=symmetric)
+        else:
+            snes.ksp.setType("preonly")
+            set_factorisation(snes.ksp.pc, symmetric=symmetric)
+        set_from_options(snes)
+        self._most = snes.getTolerances()[3]  # iterations, those of the start included
+        self._iterative = snes.ksp.getType() != "preonly"
+
+        self._values = np.zeros(len(indices))
         self._matrix = PETSc.Mat().createAIJWithArrays(
             (size, size), (indptr, indices, self._values), comm=comm
         )
         self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
+        self._near_null = near_null
+        if self._iterative:
+            near_null(self._matrix)
+            snes.setUseEW(True, rtol_max=0.1)
         self._solution = PETSc.Vec().createSeq(size, comm=comm)
-        self._snes = snes = PETSc.SNES().create(comm)
-        snes.setOptionsPrefix(prefix)
         snes.setFunction(self._snes_residual, self._solution.duplicate())
         snes.setJacobian(self._snes_jacobian, self._matrix)
-        snes.setType("newtonls")
-        snes.setTolerances(rtol=0.0, stol=0.0, max_it=50)
-        snes.ksp.setType("preonly")
-        set_factorisation(snes.ksp.pc, symmetric=symmetric)
-        set_from_options(snes)
-        self._most = snes.getTolerances()[3]  # iterations, those of the start included
         self._keeps = False  # whether a factorisation may serve several steps
         self._norm = 0.0  # of the residual where SNES last asked for the Jacobian
         self._reference: PETSc.KSP | None = None
@@ -87,15 +101,23 @@ class CellSolver:
     # -- equilibrium ----------------------------------------------------------------------
 
     def set_reference(self) -> None:
-        """Factorise K as it is now assembled: starts of all points use it."""
+        """Take K as it is now assembled for the starts of all points, factorised or coarsened."""
         self._update_matrix()
+        matrix = self._matrix.duplicate(copy=True)
         self._reference = ksp = PETSc.KSP().create(PETSc.COMM_SELF)
         ksp.setOptionsPrefix(self._prefix)
+        if self._iterative:
+            self._near_null(matrix)
+            ksp.pc.setType("gamg")
+        else:
+            set_factorisation(ksp.pc, symmetric=self._symmetric)
+            ksp.setFromOptions()
         ksp.setType("preonly")
-        set_factorisation(ksp.pc, symmetric=self._symmetric)
-        ksp.setFromOptions()
-        ksp.setOperators(self._matrix.duplicate(copy=True))
+        ksp.setOperators(matrix)
         ksp.setUp()
+        shared = self._snes.ksp.pc
+        if self._iterative and shared.getType() == "python":
+            shared.getPythonContext().solver = ksp
 
     def solve(
         self,
@@ -139,12 +161,14 @@ class CellSolver:
         self, guess: Array, tolerance: float, *, before: int | None = None
     ) -> tuple[Array, int, bool]:
         """Return what Newton's method finds; after steps of a start it keeps factorisations."""
-        snes, self._keeps = self._snes, before is not None
+        snes, self._keeps = self._snes, before is not None and not self._iterative
         snes.setTolerances(atol=tolerance, max_it=self._most - (before or 0))
         self._solution.setArray(guess)
         snes.solve(None, self._solution)
         iterations = snes.getIterationNumber()
         self._ksp = snes.ksp if iterations else self._reference
+        if self._iterative:
+            self._ksp = None  # the matrix at the solution is another one
         done = snes.getConvergedReason() > 0
         return self._solution.getArray().copy(), iterations + (before or 0), done
 
@@ -166,7 +190,7 @@ class CellSolver:
     # -- linear answers at the last solution ------------------------------------------------
 
     def factorise(self) -> None:
-        """Factorise K as it is now assembled."""
+        """Factorise K as it is now assembled, or only take it over for iterations."""
         self._update_matrix()
         self._ksp = self._snes.ksp
         self._ksp.setOperators(self._matrix)
@@ -195,7 +219,9 @@ class CellSolver:
             if self._ksp is None:
                 self.factorise()
                 fresh = True
-            answer = answer - self._prolongation @ self.solve_columns(force)
+            answer = answer - self._prolongation @ self.solve_columns(
+                force, tolerance=tolerance / 2
+            )
             left = load + self._stiffness @ answer
             force = self.restrict(left)
             before, norm = norm, float(np.linalg.norm(force))
@@ -218,9 +244,13 @@ class CellSolver:
     def solve_columns(
         self,
         rhs: Array,  # (unknowns, columns)
+        *,
+        tolerance: float,
     ) -> Array:  # (unknowns, columns)
-        """Solve for columns by the factorisation at hand."""
+        """Solve for columns by the factorisation at hand, or to a tolerance."""
         assert self._ksp is not None
+        if self._iterative:
+            self._ksp.setTolerances(rtol=tolerance)
         given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
         B, X = (
             PETSc.Mat().createDense(rhs.shape, array=array, comm=PETSc.COMM_SELF)
