@@ -6,7 +6,13 @@ its ordering and scaling; UMFPACK, KLU and PETSc's own are slower still. Conjuga
 true stiffness with the reference factorisation need no factorisation of a point, but 16 steps to
 equilibrium and 8 for each column of the tangent: more than the one factorisation that serves both.
 Anderson's method with the reference alone, down to the tolerance, takes 18 steps where 8 lead to
-the point of that factorisation; and L-BFGS takes more than it, and fails more often.
+the point of that factorisation; and L-BFGS takes more than it, and fails more often. Forms
+compiled with -O3, for the machine's own instructions or with fast arithmetic are not assembled
+faster beyond a quarter, and compile three times as long.
+
+Cells of linear tetrahedra in seconds of processor time, stress and tangent, factorised beside
+iterated: 10,000 unknowns 0.73 and 0.92; 20,000 2.1 and 1.5; 32,000 4.4 and 3.4 (LDLᵀ of MUMPS:
+6.5), with 1,140 and 410 MB in use; 98,000 iterated 11, with 830 MB.
 """
 
 import statistics
@@ -72,8 +78,8 @@ def main() -> None:
             "jacobian": lambda: [problem.assembly.assemble_stiffness() for _ in F],
             "factorisation": lambda: [solver.factorise() for _ in F],
             "right-hand sides": lambda: [columns() for _ in F],
-            "columns": lambda: [solver.solve_columns(rhs) for _ in F],
-            "column": lambda: [solver.solve_columns(rhs[:, :1]) for _ in F],
+            "columns": lambda: [solver.solve_columns(rhs, tolerance=1e-4) for _ in F],
+            "column": lambda: [solver.solve_columns(rhs[:, :1], tolerance=1e-4) for _ in F],
         }
     )
     ms_tangent = statistics.median(tangent[1:])
