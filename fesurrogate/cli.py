@@ -1,4 +1,6 @@
-"""The command line: ``fesurrogate run | homogenize | generate | inspect | train | check | doctor``.
+"""The command line, ``fesurrogate COMMAND``.
+
+Commands: run, homogenize, generate, precompute, inspect, train, check, doctor.
 
 Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 4
 stopped and can be continued, 130 ended at once. Options of PETSc, one dash and a word, are handed
@@ -232,6 +234,30 @@ def generate(
     verb, head = "reused" if made.reused else "wrote", made.manifest
     failed = head.meta["failed"]
     return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points"
+
+
+@app.command()
+def precompute(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    allow_code: AllowCode = False,
+    fresh: Fresh = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Compute the table of [precompute], quantities of a cell over its axes."""
+    comm = _needed(context.obj, "precompute")
+    _log(comm, verbose)
+    settings = _moved(_settings(config, comm), output)
+    from fesurrogate.build.precompute import ensure_table
+
+    with _about(config):
+        made = ensure_table(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
+    verb = "reused" if made.reused else "wrote"
+    lines = [f"{verb} {made.path}: {made.entries} points, {made.failed} failed"]
+    for name, (mean, largest) in made.errors.items():
+        lines.append(f"interpolation of {name}: error {mean:.2%} in the mean, up to {largest:.2%}")
+    return CONVERGED, "\n".join(lines)
 
 
 @app.command()

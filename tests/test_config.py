@@ -140,7 +140,7 @@ def test_cook_membrane_swaps_by_one_word() -> None:
     assert settings.material is not None
     for kind in ("rve", "network", "neo_hookean", "linearised_rve"):
         swapped = dataclasses.replace(settings.material, kind=kind)
-        assert kind == "network" or getattr(swapped, swapped.table) is not None
+        assert kind == "network" or getattr(swapped, swapped.section) is not None
 
 
 def test_runs_of_each_kind_have_a_folder_of_their_own(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class Context:
     threads: int = 1  # a rank
     device: str | None = "cpu"  # of a network; None where another rank evaluates it
     parameters: tuple[str, ...] = ()  # of the Material, that are given a point
+    table: Path | None = None  # where kind "table" looks where nothing is said
 
 
 def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1) -> Context:
@@ -36,6 +37,7 @@ def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1
         allow_code,
         settings.solver.micro,
         threads,
+        table=settings.table,
     )
 
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fesurrogate.build.materials import IdentifiedMaterial, identify_material
+from fesurrogate.build.materials import identify_material
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
@@ -21,8 +21,12 @@ from fesurrogate.data.manifest import FORMAT, Manifest
 from fesurrogate.data.manifest import NAME as MANIFEST
 from fesurrogate.data.store import Writer, begin, finish, intact, new_uid, read_dataset, stored
 from fesurrogate.errors import InputError
+from fesurrogate.material import Material
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import versions
+
+if TYPE_CHECKING:
+    from fesurrogate.data.farm import Wanted
 
 SECONDS_BETWEEN_SHARDS = 10.0
 SHARE_BETWEEN_SHARDS = 0.02
@@ -74,7 +78,7 @@ def ensure_dataset(
     Raises:
         InputError: On all ranks: the settings cannot be used, or another run writes there.
     """
-    from fesurrogate.data.farm import check_source
+    from fesurrogate.data.farm import Wanted, check_source
     from fesurrogate.data.plan import plan_of
 
     if settings.material is None:
@@ -112,13 +116,47 @@ def ensure_dataset(
         new_uid(), request, settings.kinematics, plan.samples, plan.increments, names,
         wanted.units, meta,
     )  # fmt: skip
+    return ensure_stored(
+        path, head, source.material, plan, comm,
+        wanted=Wanted(wanted.tangents, wanted.reports), fresh=fresh, progress=progress,
+    )  # fmt: skip
+
+
+def ensure_stored(
+    path: Path,
+    head: Manifest,
+    source: Material,
+    plan: Any,
+    comm: Any = None,
+    *,
+    wanted: Wanted,
+    fresh: bool = False,
+    progress: bool = False,
+) -> EnsuredDataset:
+    """Compute what is missing of a dataset, unless just that is there. Collective.
+
+    Args:
+        path: Folder of the dataset.
+        head: What is asked for.
+        source: The Material that answers.
+        plan: The strain paths, a Loading.
+        comm: An mpi4py communicator; None works alone.
+        wanted: What is kept of the answers.
+        fresh: Compute in any case.
+        progress: Whether rank 0 shows rate and time left.
+
+    Raises:
+        InputError: On all ranks: another run writes there, or the folder cannot be used.
+    """
     first = comm is None or comm.rank == 0
     found = together(comm, lambda: _there(path, head) if first and not fresh else None)
     found = found if comm is None else comm.bcast(found)
     if found is not None:
         return EnsuredDataset(found, path, True)
     together(comm, lambda: check_files([path / MANIFEST]) if first else None)
-    made, computed = _made(path, head, source, plan, comm, fresh=fresh, progress=progress)
+    made, computed = _made(
+        path, head, source, plan, comm, wanted=wanted, fresh=fresh, progress=progress
+    )
     return EnsuredDataset(made, path, computed == 0)
 
 
@@ -134,18 +172,18 @@ def _there(path: Path, head: Manifest) -> Manifest | None:
 def _made(
     path: Path,
     head: Manifest,
-    source: IdentifiedMaterial,
+    source: Material,
     plan: Any,
     comm: Any,
     *,
+    wanted: Wanted,
     fresh: bool,
     progress: bool,
 ) -> tuple[Manifest, int]:
     """Compute and write what is missing of a dataset; return how many paths that were."""
-    from fesurrogate.data.farm import Wanted, farm
+    from fesurrogate.data.farm import farm
     from fesurrogate.data.lock import locked
 
-    wanted = plan.settings
     first = comm is None or comm.rank == 0
     with ExitStack() as stack:
 
@@ -164,9 +202,8 @@ def _made(
         with progress_bar(title, len(missing), unit="paths", enabled=shown) as advance:
             try:
                 farm(
-                    source.material, plan, missing, comm,
-                    wanted=Wanted(wanted.tangents, wanted.reports), keep=writer.add,
-                    advance=advance,
+                    source, plan, missing, comm,
+                    wanted=wanted, keep=writer.add, advance=advance,
                 )  # fmt: skip
             except BaseException:
                 writer.flush()  # what an error or Ctrl-C would lose

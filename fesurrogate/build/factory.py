@@ -32,6 +32,26 @@ def from_factory(kind: str, constants: Mapping[str, Any], context: Context) -> M
     Raises:
         InputError: Code is not allowed, or there is no such module or factory.
     """
+    code = function_of(kind, context)
+    try:
+        made = code.value(context.kinematics, dict(constants))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"kind is {kind!r}: {kind.partition(':')[2]} raised {type(error).__name__}: "
+            f"{_first_line(error)}, at {_place(error)}; mend it, or what it is given: "
+            f"{dict(constants)}"
+        ) from error
+    return Made(made, code.source)
+
+
+def function_of(kind: str, context: Context) -> Made:
+    """Return the function of a user's module that ``module:function`` names.
+
+    Raises:
+        InputError: Code is not allowed, or there is no such module or function.
+    """
     if not context.allow_code:
         raise InputError(f"kind is {kind!r}, which runs code of yours; allow it with --allow-code")
     module, _, name = kind.partition(":")
@@ -60,17 +80,8 @@ def from_factory(kind: str, constants: Mapping[str, Any], context: Context) -> M
             f"kind is {kind!r}: there is no function {name} in {code.__file__}; it has "
             f"{', '.join(key for key in vars(code) if not key.startswith('_')) or 'no names'}"
         )
-    try:
-        made = factory(context.kinematics, dict(constants))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"kind is {kind!r}: {name} raised {type(error).__name__}: {_first_line(error)}, at "
-            f"{_place(error)}; mend it, or what it is given: {dict(constants)}"
-        ) from error
     source = Path(code.__file__).read_bytes() if code.__file__ else b""
-    return Made(made, hashlib.sha256(source).hexdigest())
+    return Made(factory, hashlib.sha256(source).hexdigest())
 
 
 def check_kinematics(material: Material, kind: str, context: Context) -> None:

@@ -13,15 +13,19 @@ from fesurrogate.build import laws
 from fesurrogate.build.cells import micro_options, solved_cell
 from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.build.factory import check_kinematics, from_factory
+from fesurrogate.build.family import cell_numbers, family_of, fingerprint_of
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank, together
 from fesurrogate.build.serving import Serving, serving_of
 from fesurrogate.config import Settings, read_config
-from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.material import MaterialSettings, TableSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
 from fesurrogate.laws.rotated import Rotated
 from fesurrogate.material import Material
+
+SELF_EXPLAINING = ("network", "table")
+"""Kinds whose table may be left out."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +116,16 @@ def identify_material(
         parameters=tuple(name for name in table.parameters or () if name not in turned),
         device=serving.device,
     )
-    chosen = getattr(table, table.table)
-    if chosen is None and table.kind != "network" and ":" not in table.kind:
+    chosen = getattr(table, table.section)
+    if chosen is None and table.kind not in SELF_EXPLAINING and ":" not in table.kind:
         raise InputError(
-            f"{where}: kind is {table.kind!r}, but there is no table [{where}.{table.table}]; "
+            f"{where}: kind is {table.kind!r}, but there is no table [{where}.{table.section}]; "
             "add it"
         )
     make = MAKERS.get(table.kind, _from_factory)
 
     def build() -> tuple[Material | None, Any]:
-        with naming(f"{where}.{table.table}"):
+        with naming(f"{where}.{table.section}"):
             return make(table, context)
 
     made, ingredients = first_rank_first(comm, build)
@@ -173,7 +177,8 @@ def _check_parameters(material: Material, table: MaterialSettings, value: str) -
 
 def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     assert table.rve is not None
-    material, sources = solved_cell(table.rve, context)
+    made = family_of if cell_numbers(table.rve, context.parameters) else solved_cell
+    material, sources = made(table.rve, context)
     return material, [material.fingerprint, micro_options(context), sources]
 
 
@@ -225,6 +230,19 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material | None
     return material, content
 
 
+def _table(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
+    from fesurrogate.hierarchical import Table, check_cell, read_tabulation
+
+    given = table.table or TableSettings()
+    path = given.file or context.table
+    assert path is not None
+    found = read_tabulation(path, context.kinematics, units=given.units)
+    if table.rve is not None:
+        names = [axis.name for axis in found.axes]
+        check_cell(found, fingerprint_of(table.rve, context.kinematics, names), path)
+    return Table(found), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     constants = table.factory or {}
     made = from_factory(table.kind, constants, context)
@@ -237,6 +255,7 @@ def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, 
 MAKERS: dict[str, Callable[[MaterialSettings, Context], tuple[Material | None, Any]]] = {
     "rve": _rve,
     "network": _network,
+    "table": _table,
     "linearised_rve": _linearised_rve,
     **dict.fromkeys(laws.LAWS, laws.law),
 }

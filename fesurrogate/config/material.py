@@ -20,7 +20,7 @@ from fesurrogate.config.phase import (
 )
 from fesurrogate.errors import InputError
 
-KINDS = ("rve", "network", *LAWS, "linearised_rve")
+KINDS = ("rve", "network", "table", *LAWS, "linearised_rve")
 """Values of ``kind`` besides the user's own ``module:factory``."""
 
 SURROGATES = ("network",)
@@ -38,6 +38,14 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         held = self.servers is None or self.servers >= 1
         check("servers", self.servers, held, "a whole number of ranks of a node, 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings:
+    """``[material.table]``: quantities that ``fesurrogate precompute`` has computed."""
+
+    file: Path | None = None  # what `fesurrogate precompute` writes if None
+    units: str = ""  # that the table must have; any if empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +80,7 @@ class MaterialSettings:
     kind: str
     rve: RVESettings | None = None
     network: NetworkSettings | None = None
+    table: TableSettings | None = None
     neo_hookean: NeoHookeanSettings | None = None
     ogden: OgdenSettings | None = None
     linear: LinearSettings | None = None
@@ -93,7 +102,7 @@ class MaterialSettings:
         return self.guard is not None and self.kind in SURROGATES
 
     @property
-    def table(self) -> str:
+    def section(self) -> str:
         """Name of the sub-table that the chosen kind reads."""
         if ":" in self.kind:
             return "factory"

@@ -18,6 +18,7 @@ from fesurrogate.config.file import check, read_table
 from fesurrogate.config.homogenize import HomogenizeSettings
 from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.config.output import OutputSettings
+from fesurrogate.config.precompute import PrecomputeSettings
 from fesurrogate.config.train import TrainSettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
@@ -197,6 +198,7 @@ class Settings:
     generate: GenerateSettings = GenerateSettings()
     calibration: CalibrationSettings | None = None
     homogenize: HomogenizeSettings = HomogenizeSettings()
+    precompute: PrecomputeSettings = PrecomputeSettings()
     train: TrainSettings = TrainSettings()
     source: Path | None = field(default=None, metadata={"key": False})
     run_output: Path | None = field(default=None, metadata={"key": False})
@@ -234,6 +236,11 @@ class Settings:
     def model(self) -> Path:
         """Where ``train`` writes its model."""
         return self.folder / "model.safetensors"
+
+    @property
+    def table(self) -> Path:
+        """Where ``precompute`` writes its table, and ``kind = "table"`` looks by default."""
+        return self.folder / "table.h5"
 
     @property
     def models(self) -> tuple[Path, ...]:

@@ -1,0 +1,222 @@
+"""``[precompute]``: a table of a cell's quantities, computed once, spread over the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fesurrogate.build.cells import micro_options
+from fesurrogate.build.context import Context, context_of, naming
+from fesurrogate.build.dataset import ensure_stored, fingerprint
+from fesurrogate.build.factory import function_of
+from fesurrogate.build.family import family_of
+from fesurrogate.build.places import check_files
+from fesurrogate.build.ranks import first_rank_first, together
+from fesurrogate.config import Settings
+from fesurrogate.config.precompute import PrecomputeSettings
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.data.manifest import FORMAT, Manifest
+from fesurrogate.data.store import new_uid
+from fesurrogate.errors import InputError
+from fesurrogate.hierarchical import Axis, Tabulation, write_tabulation
+from fesurrogate.hierarchical.axes import grid
+from fesurrogate.hierarchical.tabulation import STIFFNESS, Scattered
+from fesurrogate.kinematics import Array
+from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
+from fesurrogate.results import versions
+
+
+@dataclass(frozen=True)
+class PrecomputedTable:
+    """A table on disk; the same on every rank.
+
+    Attributes:
+        path: The file.
+        reused: Whether all its entries were there before.
+        entries: Points that were computed, those held out among them.
+        failed: How many of them have no answer.
+        errors: Mean and largest error of interpolation by quantity, as in Tabulation.
+        seconds: Time that the entries took, on one rank each, runs before this one included.
+    """
+
+    path: Path
+    reused: bool
+    entries: int
+    failed: int
+    errors: Mapping[str, tuple[float, float]]
+    seconds: float
+
+
+def ensure_table(
+    settings: Settings,
+    comm: Any = None,
+    *,
+    fresh: bool = False,
+    progress: bool = False,
+    allow_code: bool = False,
+) -> PrecomputedTable:
+    """Compute the table that ``[precompute]`` asks for, unless it is there. Collective.
+
+    Entries are solved by the farm of ``generate`` and kept in the folder ``precompute`` beside the
+    table, so that a run that was interrupted goes on; those that fail are marked in the table.
+
+    Args:
+        settings: ``[precompute]`` and ``[material.rve]``.
+        comm: An mpi4py communicator; None works alone.
+        fresh: Compute in any case.
+        progress: Whether rank 0 shows rate and time left.
+        allow_code: Whether a user's module may be imported.
+
+    Raises:
+        InputError: On all ranks: the settings cannot be used, or another run writes there.
+    """
+    from fesurrogate.data.farm import Wanted
+    from fesurrogate.data.plan import Given
+
+    wanted, kinematics = settings.precompute, settings.kinematics
+    context = context_of(settings, allow_code=allow_code)
+
+    def prepared() -> tuple[Any, dict[str, str], list[Axis], dict[str, str]]:
+        _check(settings)
+        axes = [Axis(k, np.array(axis.grid), axis.unit) for k, axis in wanted.axes.items()]
+        quantities, sources = _quantities(wanted, context)
+        assert settings.material is not None and settings.material.rve is not None
+        with naming("precompute"):
+            family, laws = family_of(
+                settings.material.rve,
+                _with_parameters(context, axes),
+                quantities=quantities,
+                expansion=wanted.expansion,
+                probe={axis.name: float(axis.values[len(axis.values) // 2]) for axis in axes},
+            )
+        return family, {**laws, **sources}, axes, micro_options(context)
+
+    family, sources, axes, options = first_rank_first(comm, prepared)
+    order = [[axis.name for axis in axes].index(name) for name in family.parameter_names]
+    points = np.concatenate([grid(axes), _held_out(axes, wanted)])
+    rows = np.lexsort(points[:, order].T[::-1])  # points of equal cells lie together
+    names = wanted.quantities or (STIFFNESS[kinematics.measure],)
+    request = fingerprint(
+        FORMAT, "precompute", family.fingerprint, sources, options, names,
+        dict(wanted.expansion), points.tolist(),
+    )  # fmt: skip
+    meta = {
+        "precompute": {k: v for k, v in asdict(wanted).items() if k != "axes"},
+        "ranks": 1 if comm is None else comm.size,
+        "versions": versions(),
+    }
+    head = Manifest(
+        new_uid(), request, kinematics, len(points), 1, family.parameter_names, wanted.units, meta
+    )
+    strain = np.tile(kinematics.rest, (len(points), 1, 1))
+    path = settings.table
+    first = comm is None or comm.rank == 0
+    together(comm, lambda: check_files([path]) if first else None)
+    made = ensure_stored(
+        settings.folder / "precompute", head, family,
+        Given(strain, None, np.ascontiguousarray(points[rows][:, order])), comm,
+        wanted=Wanted(tangents=False, reports=tuple(names)), fresh=fresh, progress=progress,
+    )  # fmt: skip
+
+    def finished() -> PrecomputedTable | None:
+        if not first:
+            return None
+        table = _assembled(made.dataset, np.argsort(rows), points, axes, family.fingerprint)
+        write_tabulation(table, path)
+        return PrecomputedTable(
+            path, made.reused, len(points), int(made.manifest.meta["failed"]), table.errors,
+            float(made.manifest.meta["seconds_per_point"]) * len(points),
+        )  # fmt: skip
+
+    found = together(comm, finished)
+    found = found if comm is None else comm.bcast(found)
+    assert found is not None
+    return found
+
+
+def _check(settings: Settings) -> None:
+    wanted, measure = settings.precompute, settings.kinematics.measure
+    if settings.material is None or settings.material.rve is None:
+        raise InputError("precompute: there is no cell; add the table [material.rve]")
+    if measure not in STIFFNESS:
+        raise InputError(
+            f"precompute: kinematics.measure is {measure!r}; expected "
+            f"{' or '.join(map(repr, STIFFNESS))}: a stiffness at rest says nothing of large strain"
+        )
+    if not wanted.axes:
+        raise InputError(
+            "precompute: there are no axes; add a table such as [precompute.axes.volume_fraction] "
+            "with low, high and points"
+        )
+    turned = [name for name in wanted.axes if name in ROTATION_NAMES[settings.kinematics.gdim]]
+    if turned:
+        raise InputError(
+            f"precompute.axes: {', '.join(turned)} turns a whole cell, which is exact and needs no "
+            "axis; leave it out and set rotated = true in [material]"
+        )
+
+
+def _with_parameters(context: Context, axes: Sequence[Axis]) -> Context:
+    return replace(context, parameters=tuple(axis.name for axis in axes))
+
+
+def _quantities(
+    wanted: PrecomputeSettings, context: Context
+) -> tuple[dict[str, Callable[..., Array]], dict[str, str]]:
+    """Return the quantities by name, and the source of those of the user's."""
+    from fesurrogate.hierarchical.quantities import QUANTITIES
+
+    known = QUANTITIES[context.kinematics.measure]
+    found, sources = {}, {}
+    for name in wanted.quantities or (STIFFNESS[context.kinematics.measure],):
+        if ":" in name:
+            with naming("precompute.quantities"):
+                code = function_of(name, context)
+            found[name], sources[name] = code.value, code.source
+        elif name in known:
+            found[name] = known[name]
+        else:
+            raise InputError(
+                f"precompute.quantities: {name!r} is no quantity of measure "
+                f"{context.kinematics.measure!r}; expected {', '.join(known)}, or module:function"
+            )
+    return found, sources
+
+
+def _held_out(axes: Sequence[Axis], wanted: PrecomputeSettings) -> Array:  # (N, p)
+    from fesurrogate.data.sampling import scaled, sobol
+
+    if not wanted.held_out:
+        return np.zeros((0, len(axes)))
+    cube = sobol(wanted.held_out, len(axes), seed=wanted.seed)
+    low = np.array([axis.values[0] for axis in axes])
+    return scaled(cube, low, np.array([axis.values[-1] for axis in axes]))
+
+
+def _assembled(
+    dataset: Dataset,
+    order: Any,  # (N,), rows of the dataset, in the order of the points
+    points: Array,  # (N, p)
+    axes: Sequence[Axis],
+    cell: str,
+) -> Tabulation:
+    """Return the table of a dataset: the grid first, then what is held out."""
+    shape = tuple(len(axis.values) for axis in axes)
+    size = int(np.prod(shape))
+    ok = dataset.ok[order, 0]
+    quantities = {name: array[order, 0] for name, array in dataset.reports.items()}
+    held = Scattered(points[size:], {k: v[size:] for k, v in quantities.items()}, ok[size:])
+    return Tabulation(
+        dataset.kinematics,
+        tuple(axes),
+        {k: v[:size].reshape(*shape, *v.shape[1:]) for k, v in quantities.items()},
+        ok[:size].reshape(shape),
+        held if len(held.ok) else None,
+        dataset.units,
+        cell,
+        dataset.meta,
+    )

@@ -1,0 +1,55 @@
+"""Settings of ``fesurrogate precompute``: ``[precompute]``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from fesurrogate.config.file import check
+from fesurrogate.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisSettings:
+    """``[precompute.axes.NAME]``: values of a parameter, listed or spread evenly."""
+
+    values: tuple[float, ...] | None = None
+    low: float | None = None
+    high: float | None = None
+    points: int | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        spread = (self.low, self.high, self.points)
+        if (self.values is None) == (None in spread) or (self.values and any(spread)):
+            raise InputError("expected either values = [...], or low, high and points")
+        values = self.grid if self.points is None or self.points >= 2 else ()
+        finite = all(math.isfinite(value) for value in values)
+        rises = all(a < b for a, b in zip(values, values[1:], strict=False))
+        expected = "at least two numbers that rise"
+        check("values", list(values), len(values) >= 2 and finite and rises, expected)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The values, rising."""
+        if self.values is not None:
+            return self.values
+        assert self.low is not None and self.high is not None and self.points is not None
+        length, last = self.high - self.low, self.points - 1
+        return (*(self.low + length * k / last for k in range(last)), self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecomputeSettings:
+    """``[precompute]``: which quantities of the cell are tabulated, over which axes."""
+
+    axes: dict[str, AxisSettings] = field(default_factory=dict)
+    quantities: tuple[str, ...] | None = None  # the stiffness, or the conductivity, if None
+    expansion: dict[str, float] = field(default_factory=dict)  # of each phase
+    held_out: int = 8  # points between those of the grid, by which interpolation is judged
+    seed: int = 0
+    units: str = ""
+
+    def __post_init__(self) -> None:
+        check("held_out", self.held_out, self.held_out >= 0, "a whole number, 0 or more")
+        check("seed", self.seed, 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
