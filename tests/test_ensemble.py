@@ -88,6 +88,20 @@ def test_intervals_cover_what_they_say_on_1500_unseen_points() -> None:
     assert 0.93 <= coverage(network, unseen) <= 0.97
 
 
+def test_few_samples_train_but_say_that_nothing_is_calibrated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = TrainSettings(ensemble=2, hidden=(4,), iterations=3, validation=0.4)
+    with caplog.at_level("WARNING"):
+        few = fit(sampled(60), settings)  # 12 calibrate
+    assert isinstance(few.network, Ensemble) and float(few.network.deviation_factor) == 1.0
+    assert few.calibrated is False and "12 points" in caplog.text and "uncalibrated" in caplog.text
+    caplog.clear()
+    enough = fit(sampled(96), settings)  # 19
+    assert enough.calibrated is True and not caplog.text
+    assert isinstance(enough.network, Ensemble) and float(enough.network.deviation_factor) != 1.0
+
+
 def test_model_file(tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
     for number, ensemble in enumerate((energies(), memories())):

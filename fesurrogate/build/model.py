@@ -118,6 +118,7 @@ def _train(
         "train": asdict(settings.train),
         "errors": asdict(fitted.errors),
         "seconds": fitted.seconds,
+        "ensemble_calibrated": fitted.calibrated,
     }
     trust = None
     if unseen is not None:

@@ -22,6 +22,8 @@ class FitResult:
             held out.
         excluded: Points left out because they had failed.
         seconds: Time of the training.
+        calibrated: Of an ensemble, whether its standard deviation was calibrated on points that
+            training has not seen; None of other models.
     """
 
     network: Network
@@ -29,6 +31,7 @@ class FitResult:
     history: Mapping[str, list[float]]
     excluded: int
     seconds: float
+    calibrated: bool | None = None
 
 
 @dataclass(frozen=True)
