@@ -400,9 +400,12 @@ def _trust(results: Any) -> dict[str, str]:
     found = results.audit
     if found is not None:
         error = found.stress_error
+        value, low, high, worst = (
+            f"{100 * part:.3g} %" for part in (error.value, error.low, error.high, found.worst)
+        )
         lines["audit"] = (
-            f"stress error {error.value:.2%} (95 %: {error.low:.2%} to {error.high:.2%}), worst "
-            f"{found.worst:.2%}, from {found.points} of {found.served} points"
+            f"stress error {value} (with 95 % confidence {low} to {high}), worst {worst}, from "
+            f"{found.points} of {found.served} points"
         )
         for name, each in found.outputs.items():
             lines[f"audit of {name}"] = f"{each.value:+.3g} ({each.low:+.3g} to {each.high:+.3g})"
