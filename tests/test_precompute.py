@@ -22,7 +22,7 @@ from fesurrogate.homogenize.bounds import fibre_bounds
 from fesurrogate.homogenize.engineering import hill_moduli
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import isotropic_stiffness
-from fesurrogate.micro import hexagonal_packing
+from fesurrogate.micro import RVEMaterial, hexagonal_packing
 
 MATRIX, FIBRE = (3.0, 0.35), (70.0, 0.2)
 EXPANSION = {"matrix": 5e-5, "fibre": 5e-6}
@@ -184,6 +184,26 @@ def test_levin_and_the_bounds_hold_for_fibres(tmp_path: Path) -> None:
             assert low < value < high, (name, f)
 
 
+def test_stress_concentration_bounds_the_stress_of_each_phase(tmp_path: Path) -> None:
+    """Under any strain Σ |ε_j| K_rj; it is reached under a unit strain."""
+    text = toml(FIBRES, gdim=3, axes=OVER_FRACTION)
+    found, _ = tabulated(tmp_path, text)
+    bound = found.quantities["stress_concentration"][1]  # (2, 6), of fibre and matrix
+    text = text.replace("volume_fraction = 0.5", "volume_fraction = 0.6")
+    cell = load_material(settings_of(tmp_path, text), kind="rve")
+    assert isinstance(cell, RVEMaterial)
+    strains = 1e-3 * np.random.default_rng(1).uniform(-1, 1, (6, 6))
+    for strain in (*strains, *1e-3 * np.eye(6)):
+        largest = bound @ np.abs(strain)
+        fields = cell.localise(strain, np.zeros(0))
+        assert fields.von_mises is not None
+        for row, name in enumerate(("fibre", "matrix")):
+            stress = fields.von_mises[cell.cell.phase_cells[name]].max()
+            assert stress <= largest[row] * (1 + 1e-6)  # by AMPLITUDE and rtol
+            if np.count_nonzero(strain) == 1:
+                assert stress == pytest.approx(largest[row], rel=1e-6)
+
+
 def test_expansion_of_one_phase_everywhere(tmp_path: Path) -> None:
     """Alike expansions: α δ in the solid; (1 + ν) α in plane strain only of one material."""
     text = toml(FIBRES, gdim=3, axes=OVER_FRACTION).replace("5e-5", "2e-5").replace("5e-6", "2e-5")
@@ -194,18 +214,18 @@ def test_expansion_of_one_phase_everywhere(tmp_path: Path) -> None:
 
 def test_direct_cells_answer_as_the_table_at_its_entries(tmp_path: Path) -> None:
     """One word apart: kind = "rve" makes the cell of each point; phases and rotation beside."""
-    axes = OVER_FRACTION + '[precompute.axes."matrix.young"]\nvalues = [3.0, 6.0]\n'
+    axes = '[precompute.axes."matrix.young"]\nvalues = [3.0, 4.0, 6.0]\n' + OVER_FRACTION
     given = 'angle = 0.0, volume_fraction = 0.3, "matrix.young" = 3.0'
     material = f"rotated = true\nparameters = {{ {given} }}\n"
     text = toml(FIBRES, axes=axes, quantities='["stiffness"]', material=material)
     settings = settings_of(tmp_path, text)
     ensure_table(settings, MPI.COMM_SELF)
     table, direct = load_material(settings), load_material(settings, kind="rve")
-    assert table.parameter_names == ("angle", "volume_fraction", "matrix.young")
-    assert direct.parameter_names == table.parameter_names
+    assert table.parameter_names == ("angle", "matrix.young", "volume_fraction")
+    assert direct.parameter_names == ("angle", "volume_fraction", "matrix.young")  # as written
     points = np.array([[0.3, 0.3, 3.0], [0.3, 0.6, 6.0], [-1.0, 0.3, 6.0], [0.2, 0.95, 3.0]])
     strain = np.random.default_rng(0).uniform(-1e-3, 1e-3, (4, 3))
-    ours = table.evaluate(strain, parameters=points)
+    ours = table.evaluate(strain, parameters=points[:, [0, 2, 1]])
     theirs = direct.evaluate(strain, parameters=points)
     assert ours.ok.tolist() == [True, True, True, False]
     assert theirs.ok.tolist() == [True, True, True, False]  # no room for so many fibres
@@ -214,6 +234,11 @@ def test_direct_cells_answer_as_the_table_at_its_entries(tmp_path: Path) -> None
     with pytest.raises(InputError, match="no derivative by volume_fraction"):
         direct.evaluate(strain, parameters=points, sensitivity=True)
 
+
+ALIGNED = (
+    'kind = "transversely_isotropic"\nyoung_along = 70.0\nyoung_across = 20.0\nshear_along = 7.0\n'
+    "poisson_along = 0.2\npoisson_across = 0.3\ndirection = [1.0, 0.0]\nrotated = true"
+)
 
 # -- the command ----------------------------------------------------------------------------
 
@@ -273,6 +298,7 @@ def test_a_quantity_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (("matrix = 5e-5, fibre", "fibre"), "expansion of matrix is not given"),
         (("fractions.fibre", "fractions.glass"), "fractions.glass"),
         (("fractions.fibre", "angle"), "rotated = true"),
+        (('kind = "linear_elastic"\nyoung = 70.0\npoisson = 0.2', ALIGNED), "needs fibre.angle"),
         (("[0.2, 0.5, 0.7]", "[0.5, 0.2]"), "at least two numbers that rise"),
         (("[0.2, 0.5, 0.7]", "[0.5, 1.2, 1.4]"), "fractions are"),
     ],

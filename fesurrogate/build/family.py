@@ -70,7 +70,8 @@ def family_of(
         context: Its ``parameters`` are those of the family, numbers of the cell among them.
         quantities: What the family reports beside its response, by name.
         expansion: Thermal expansion of each phase.
-        probe: Values of the parameters of a cell that shows the shapes of the quantities.
+        probe: Values of the parameters, in their order, of a cell that shows the shapes of the
+            quantities.
 
     Raises:
         InputError: The cell cannot be made, or a parameter is none of it.
@@ -89,14 +90,14 @@ def family_of(
         cell = make_cell_of(changed, context.kinematics)
         return fill_cell(cell, phases_of(changed, view)[0], changed, view)
 
-    ordered = [*numbers, *own.parameters]
     family = CellFamily(
         make,
         numbers,
         context.kinematics,
+        order=names,
         quantities=quantities,
         expansion=expansion,
-        probe=[(probe or {})[name] for name in ordered] if quantities else (),
+        probe=list((probe or {}).values()),
         fingerprint=fingerprint_of(table, context.kinematics, names),
     )
     return family, sources

@@ -96,9 +96,10 @@ def ensure_table(
         return family, {**laws, **sources}, axes, micro_options(context)
 
     family, sources, axes, options = first_rank_first(comm, prepared)
-    order = [[axis.name for axis in axes].index(name) for name in family.parameter_names]
     points = np.concatenate([grid(axes), _held_out(axes, wanted)])
-    rows = np.lexsort(points[:, order].T[::-1])  # points of equal cells lie together
+    by_cell = [k for k, axis in enumerate(axes) if axis.name in family.numbers]
+    by_cell += [k for k in range(len(axes)) if k not in by_cell]
+    rows = np.lexsort(points[:, by_cell].T[::-1])  # points of equal cells lie together
     names = wanted.quantities or (STIFFNESS[kinematics.measure],)
     request = fingerprint(
         FORMAT, "precompute", family.fingerprint, sources, options, names,
@@ -118,7 +119,7 @@ def ensure_table(
     together(comm, lambda: check_files([path]) if first else None)
     made = ensure_stored(
         settings.folder / "precompute", head, family,
-        Given(strain, None, np.ascontiguousarray(points[rows][:, order])), comm,
+        Given(strain, None, points[rows]), comm,
         wanted=Wanted(tangents=False, reports=tuple(names)), fresh=fresh, progress=progress,
     )  # fmt: skip
 

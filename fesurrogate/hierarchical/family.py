@@ -29,8 +29,8 @@ Make = Callable[[tuple[float, ...], Kinematics], RVEMaterial]
 class CellFamily(Material):
     """Cells without history that are made anew where their numbers change, and solved.
 
-    The parameters are the numbers of the cell, then those of its phases. Points of equal numbers
-    share a cell. A point whose cell cannot be made fails.
+    Parameters are numbers of the cell and those of its phases. Points of equal numbers share a
+    cell. A point whose cell cannot be made fails.
 
     ``report`` gives ``energy``, ``rve_solves``, ``micro_iterations`` and the quantities that were
     asked for, of the cell at rest; a point fails where one of them cannot be computed.
@@ -38,6 +38,7 @@ class CellFamily(Material):
     Args:
         make: Makes the cells.
         numbers: Names of the cell's numbers, with the values of a cell that can be made.
+        order: Names of the parameters in the order of their columns; others of phases follow.
         kinematics: The strain measure.
         quantities: By the name of their report.
         expansion: Thermal expansion of each phase, for quantities that need it.
@@ -57,6 +58,7 @@ class CellFamily(Material):
         numbers: Mapping[str, float],
         kinematics: Kinematics,
         *,
+        order: Sequence[str] = (),
         quantities: Mapping[str, Quantity] | None = None,
         expansion: Mapping[str, float] | None = None,
         probe: Sequence[float] = (),
@@ -68,15 +70,22 @@ class CellFamily(Material):
         self._expansion = dict(expansion or {})
         self._made: OrderedDict[tuple[float, ...], dict[Kinematics, RVEMaterial]] = OrderedDict()
         first = self._cell(tuple(numbers.values()), kinematics)
-        self.parameter_names = (*self.numbers, *first.parameter_names)
+        names = (*self.numbers, *first.parameter_names)
+        self.parameter_names = (*order, *(name for name in names if name not in order))
+        self._columns = [self.parameter_names.index(name) for name in names]
         if first.num_state:
             raise InputError(
                 f"{', '.join(self.numbers) or 'a table'}: the cell has phases with history; "
                 "expected phases without, such as kind 'linear_elastic'"
             )
+        lacking = self.parameter_names[len(probe) :]
+        if self._quantities and lacking:
+            raise InputError(
+                f"the cell needs {', '.join(lacking)} beside {', '.join(order)}: add an axis of it"
+            )
         self._shapes: dict[str, tuple[int, ...]] = {}
         if self._quantities:
-            self._shapes = self._probed(np.array(probe, dtype=np.float64))
+            self._shapes = self._probed(np.array(probe, dtype=np.float64)[self._columns])
 
     def respond(
         self,
@@ -106,24 +115,26 @@ class CellFamily(Material):
             "rve_solves": np.zeros(n, dtype=np.int64),
             "micro_iterations": np.zeros(n, dtype=np.int64),
         }
-        own = [_row(row) for row in parameters[:, :k]]
+        ordered = np.ascontiguousarray(parameters[:, self._columns])
+        own = [_row(row) for row in ordered[:, :k]]
         for numbers in sorted(set(own)):
             rows = np.array([i for i, each in enumerate(own) if each == numbers])
             rve = self._cell_or_none(numbers)
             if rve is None:
                 continue
             answer = rve.evaluate(
-                strain[rows], dt=dt, parameters=np.ascontiguousarray(parameters[rows, k:]),
+                strain[rows], dt=dt, parameters=np.ascontiguousarray(ordered[rows, k:]),
                 tangent=tangent, sensitivity=sensitivity,
             )  # fmt: skip
             stress[rows], ok[rows] = answer.stress, answer.ok
             if moduli is not None:
                 moduli[rows] = answer.tangent
             if slopes is not None:
-                slopes[rows] = answer.sensitivity
+                assert answer.sensitivity is not None
+                slopes[rows] = answer.sensitivity[:, :, np.argsort(self._columns)]
             for name, array in report.items():
                 array[rows] = answer.report[name]
-        self._add_quantities(parameters, ok, report)
+        self._add_quantities(ordered, ok, report)
         stress[~ok] = np.nan
         for derivative in (moduli, slopes):
             if derivative is not None:
@@ -158,7 +169,7 @@ class CellFamily(Material):
 
     def _computed(
         self,
-        parameters: Array,  # (p,)
+        parameters: Array,  # (p,), the numbers first
     ) -> dict[str, Array]:
         """Return the quantities of one cell; raise ConvergenceError where it has none."""
         k = len(self.numbers)
@@ -201,7 +212,8 @@ class CellFamily(Material):
         return views[kinematics]
 
     def _said(self, parameters: Array) -> str:
-        pairs = zip(self.parameter_names, _row(parameters), strict=True)
+        names = [self.parameter_names[k] for k in self._columns]
+        pairs = zip(names, _row(parameters), strict=True)
         return ", ".join(f"{name} = {value:.6g}" for name, value in pairs)
 
 
