@@ -231,6 +231,30 @@ class MacroProblem:
         iterations = self.snes.getIterationNumber()
         return SolveResult(reason > 0, reason, iterations, tuple(self._norms), self._stopped)
 
+    def initial_residual(self, dt: float) -> float:
+        """Return the residual norm that a solve from the present u would begin with.
+
+        Args:
+            dt: Length of the increment from the accepted state.
+
+        Returns:
+            NaN where a point cannot be solved.
+        """
+        self.dt, self._stopped = dt, False
+        self._solution.setArray(self.u.x.array[: self._solution.getLocalSize()])
+        self._residual(self.snes, self._solution, self._work.x.petsc_vec)
+        return float(la.norm(self._work.x))  # not PETSc's, which knows of no change to the array
+
+    def guess(
+        self,
+        values: Array,  # (owned and ghost unknowns,)
+    ) -> None:
+        """Take values as the present u, but for the Dirichlet ones."""
+        self.u.x.array[:] = values
+        for bc in self.bcs:
+            bc.set(self.u.x.array)
+        self.u.x.scatter_forward()
+
     def accept(self) -> None:
         """Take the present u and the fields' responses as the accepted state."""
         self._accepted = self.u.x.array.copy()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from petsc4py import PETSc
 
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
 from fesurrogate.fem.failure import said_of_failures
-from fesurrogate.fem.problem import MacroProblem, SolveResult
+from fesurrogate.fem.problem import HELD, MacroProblem, SolveResult
+from fesurrogate.kinematics import Array
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,21 @@ class Position:
     cuts: int = 0
 
 
+class Predictor(Protocol):
+    """Guesses the unknown of the next increment (:mod:`fesurrogate.warmstart`)."""
+
+    def accept(self, time: float, unknown: Array) -> None:
+        """Take note of an unknown (owned and ghost unknowns,) that was accepted at a time."""
+
+    def predict(self, time: float) -> Array | None:
+        """Return a guess (owned and ghost unknowns,); None, on every rank alike, for none."""
+
+
+Guess = Literal["previous", "taken", "refused", "repeated"]
+"""What an increment began from: the accepted unknown, as there was no guess; the guess; not the
+guess, as its residual was no better; both, as what began from the guess did not converge."""
+
+
 @dataclass(frozen=True)
 class Increment:
     """An accepted increment.
@@ -38,6 +55,7 @@ class Increment:
         iterations: Newton iterations, those of failed attempts included.
         residual_norms: Residual norms of the attempt that converged.
         reached: Where the next one starts.
+        guess: What the attempt that converged began from.
     """
 
     time: float
@@ -45,6 +63,7 @@ class Increment:
     iterations: int
     residual_norms: tuple[float, ...]
     reached: Position
+    guess: Guess = "previous"
 
 
 def run_increments(
@@ -54,6 +73,7 @@ def run_increments(
     *,
     start: float | Position = 0.0,
     max_cuts: int = 8,
+    predictor: Predictor | None = None,
     on_accept: Callable[[Increment], None] | None = None,
 ) -> list[Increment]:
     """Solve at each of the given times, with smaller steps where needed. Collective.
@@ -69,6 +89,9 @@ def run_increments(
         start: Time of the accepted state, or the position that was reached in another run over the
             same times.
         max_cuts: How often a step may be halved before the run is given up.
+        predictor: Guesses the unknown of each increment. Its guess is taken only where its residual
+            is below that of the accepted unknown, to which the tolerance refers in any case; what
+            does not converge from it is solved again from the accepted unknown.
         on_accept: Called with each accepted increment.
 
     Returns:
@@ -87,6 +110,8 @@ def run_increments(
     if any(a >= b for a, b in zip(ends, ends[1:], strict=False)):
         raise InputError(f"times {list(times)}, from {ends[0]}: expected rising ones")
     increments: list[Increment] = []
+    if predictor is not None:
+        predictor.accept(at.time, problem.u.x.array)
     for begin, target in zip(ends, ends[1:], strict=False):
         spent = 0
         while at.time < target:
@@ -94,8 +119,13 @@ def run_increments(
             # the last piece ends on the target itself, whatever rounding says
             end = target if at.time + 1.5 * step > target else at.time + step
             apply_load(end)
-            result = problem.solve(end - at.time)
+            guess, atol = _begin(problem, predictor, at.time, end)
+            result = problem.solve(end - at.time, atol=atol)
             spent += result.iterations
+            if guess == "taken" and not (result.converged or result.interrupted):
+                problem.restore()
+                guess, result = "repeated", problem.solve(end - at.time)
+                spent += result.iterations
             if not result.converged:
                 problem.restore()
                 apply_load(at.time)
@@ -113,14 +143,35 @@ def run_increments(
                 continue
             problem.accept()
             dt, at = end - at.time, Position(end, max(0, at.cuts - 1))
-            increment = Increment(end, dt, spent, result.residual_norms, at)
+            increment = Increment(end, dt, spent, result.residual_norms, at, guess)
             increments.append(increment)
+            if predictor is not None:
+                predictor.accept(end, problem.u.x.array)
             if on_accept is not None:
                 on_accept(increment)
             spent = 0
             if end < times[-1] and problem.stopped():
                 raise Interrupted(f"stopped at time {at.time:.6g}")
     return increments
+
+
+def _begin(
+    problem: MacroProblem, predictor: Predictor | None, time: float, end: float
+) -> tuple[Guess, float | None]:
+    """Set u to what the increment begins from; return what that is and its tolerance. Collective.
+
+    Where nothing is guessed the tolerance is left to the problem.
+    """
+    guess = None if predictor is None else predictor.predict(end)
+    if guess is None:
+        return "previous", None
+    classical = problem.initial_residual(end - time)
+    problem.guess(guess)
+    if problem.initial_residual(end - time) < classical:
+        held = HELD * problem.largest_residual
+        return "taken", max(problem.relative_tolerance * classical, held)
+    problem.restore()
+    return "refused", None
 
 
 def _fatal(problem: MacroProblem) -> int:

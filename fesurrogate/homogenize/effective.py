@@ -60,7 +60,7 @@ def refinements_of(view: View, wanted: int) -> tuple[list[Cell], str]:
     finer = view.rve.cell
     dimension = finer.mesh.geometry.dim
     for k in range(wanted):
-        unknowns = view.rve.num_hint * 2 ** (dimension * (k + 1))
+        unknowns = view.rve.num_unknowns * 2 ** (dimension * (k + 1))
         if unknowns > MAX_UNKNOWNS[dimension]:
             return cells, (
                 f"refinement {k + 1} of {wanted} is left out: it would take about {unknowns} "
@@ -87,7 +87,7 @@ def effective(view: View, finer: Sequence[Cell], fractions: Mapping[str, float])
         rve = view.rve if cell is view.rve.cell else view.on(cell)
         values.append(stiffness_at_rest(rve))
         elements = sum(len(rows) for rows in cell.phase_cells.values())
-        meshes.append({"elements": elements, "unknowns": rve.num_hint})
+        meshes.append({"elements": elements, "unknowns": rve.num_unknowns})
     stiffness = (values[-1] + values[-1].T) / 2
     parts = {name: view.phase_stiffness(name) for name in fractions}
     return Effective(

@@ -40,7 +40,12 @@ ROUNDING = 1e-14  # residual, relative to the nodal forces, that arithmetic can 
 
 @final
 class CellProblem:
-    """One cell's equations: mesh, forms, sparsity and solver exist once and serve every point."""
+    """One cell's equations: mesh, forms, sparsity and solver exist once and serve every point.
+
+    Attributes:
+        taken: Whether the last :meth:`equilibrate` took its candidate; None if it needed none.
+        relaxation: (unknowns, m), S where :meth:`condense` was last called.
+    """
 
     def __init__(
         self,
@@ -104,6 +109,8 @@ class CellProblem:
         if symmetric:
             self.assemble(kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
             self.solver.set_reference()
+        self.taken: bool | None = None
+        self.relaxation: Array | None = None
         self._parameters: Array | None = None
         if not self.assembly.parameter_names:
             self.set_parameters(np.zeros(0))
@@ -174,6 +181,7 @@ class CellProblem:
         strain: Array,  # (m,)
         guess: Array,  # (unknowns,)
         *,
+        candidate: Array | None = None,  # (unknowns,)
         tangent: bool = True,
     ) -> tuple[Array, int, bool]:
         """Return the fluctuation q in equilibrium, the iterations, and whether it is one.
@@ -182,7 +190,11 @@ class CellProblem:
         guess, so that a warm start saves work and cannot change the answer; and never below what
         rounding allows, which at finite strain is that of F, however close to rest. Without a
         tangent to follow, less work may do.
+
+        A candidate is taken in place of the guess where its residual is finite and below that of
+        the guess; :attr:`taken` says so.
         """
+        self.taken = None
         self.assembly.restart()
         self.assemble(strain, np.zeros(self.num_unknowns))
         cold = float(np.linalg.norm(self.solver.restrict(self.force)))
@@ -190,6 +202,13 @@ class CellProblem:
             return guess, 0, False
         rounding = ROUNDING * self._force_scale * (float(np.linalg.norm(strain)) + 1e-3)
         tolerance = max(self.rtol * cold, rounding)
+        if candidate is not None and not np.array_equal(candidate, guess):
+            norm = float(np.linalg.norm(self._residual(guess))) if guess.any() else cold
+            if not norm <= tolerance:
+                finite = bool(np.isfinite(candidate).all())
+                self.taken = finite and bool(np.linalg.norm(self._residual(candidate)) < norm)
+                guess = candidate if self.taken else guess
+                self.assembly.restart()
         return self.solver.solve(guess, cold=cold, tolerance=tolerance, tangent=tangent)
 
     def condense(
@@ -206,8 +225,9 @@ class CellProblem:
         """
         self.assemble(strain, q, tangent=True)
         tolerance = self.rtol**0.5 if self.assembly.symmetric else LINEAR
-        relaxed, forces = self.solver.relaxed(self.stiffness @ self.modes, tolerance=tolerance)
-        Y = self.modes + relaxed
+        load = self.stiffness @ self.modes
+        self.relaxation, forces = self.solver.relaxed(load, tolerance=tolerance)
+        Y = self.modes + self.prolongation @ self.relaxation
         stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
         tangent: Array = np.asarray(Y.T @ forces / self.volume, dtype=np.float64)
         return stress, tangent

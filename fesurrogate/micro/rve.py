@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from fesurrogate.material import Material, Response
 from fesurrogate.micro.boundary import Boundary
 from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.condensation import CellProblem
+from fesurrogate.micro.guess import InitialGuess, Previous
 from fesurrogate.micro.localise import Localiser, MicroFields
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.reports import CellReports
@@ -27,10 +29,11 @@ SMALLEST_PART = 1 / 16  # of the strain, where it is applied in parts
 class RVEMaterial(Material):
     """Stress and consistent tangent of a cell in equilibrium.
 
-    The hint of a point is its last fluctuation, so that Newton starts from there; a solve that
-    fails is repeated from rest with the strain applied in parts, a part that fails being halved
-    down to a sixteenth before the point is declared failed. At finite strain it is the stretch
-    that is applied in parts, under the whole rotation. ``report`` counts ``rve_solves`` and
+    The hint of a point is its last fluctuation, so that Newton starts from there, and what a
+    better guess keeps besides (:meth:`beginning_with`). A solve that fails is repeated from rest
+    with the strain applied in parts, a part that fails being halved down to a sixteenth before the
+    point is declared failed. At finite strain it is the stretch that is applied in parts, under
+    the whole rotation. ``report`` counts ``rve_solves`` and
     ``micro_iterations`` and gives means over the cell's volume, voids included: of the ``energy``
     density (NaN where a phase is a Material that reports none) and, where a phase reports them, of
     ``plastic_strain`` and ``dissipation``. ``negative_pivots`` says in how many directions the
@@ -85,13 +88,40 @@ class RVEMaterial(Material):
             parameters=parameters,
         )
         self.parameter_names = self.problem.assembly.parameter_names
-        self.num_hint = self.problem.num_unknowns
+        self.num_unknowns = self.problem.num_unknowns
+        self.guess: InitialGuess = Previous()
+        self.num_hint = self.num_unknowns
         self.num_state = self.problem.assembly.num_state
         self._reports = CellReports(self.problem.assembly)
+        self._outcome = (False, False, False)  # of the last candidate: taken, refused, repeated
         laws = {name: _description(phase) for name, phase in sorted(phases.items())}
         setting = [repr(kinematics), degree, boundary, rtol, self.parameter_names]
         description = json.dumps([cell.fingerprint, laws, *setting])
         self.fingerprint = hashlib.sha256(description.encode()).hexdigest()[:16]
+
+    def beginning_with(self, guess: InitialGuess) -> RVEMaterial:
+        """Return this Material with another initial guess; both share the cell.
+
+        ``report`` then counts where a guess was better than the classical one and
+        ``guess_taken``, or not and ``guess_refused``, and the solves from it that failed and were
+        ``guess_repeated`` from the classical one. Where that was in equilibrium there is none.
+
+        Raises:
+            InputError: It guesses another number of unknowns.
+        """
+        strain = np.zeros((0, self.kinematics.size))
+        parameters = np.zeros((0, len(self.parameter_names)))
+        columns = guess.num_hint(self.num_unknowns)
+        hint = np.zeros((0, columns))
+        _, guessed = guess.start(strain, parameters, hint, self.num_unknowns)
+        if guessed is not None and guessed.shape[1] != self.num_unknowns:
+            raise InputError(
+                f"the guess is for {guessed.shape[1]} unknowns, but the cell has "
+                f"{self.num_unknowns}: train it for this cell"
+            )
+        other = copy.copy(self)
+        other.guess, other.num_hint = guess, columns
+        return other
 
     def initial_state(self, n: int) -> Array:
         """Return the state (n, s) of n virgin cells: the states of all points of each."""
@@ -118,22 +148,31 @@ class RVEMaterial(Material):
         means = {name: np.full(n, np.nan) for name in (*self._reports.names, "energy")}
         negative_pivots = np.full(n, np.nan)
         iterations = np.zeros(n, dtype=np.int64)
+        classical, guessed = self.guess.start(strain, parameters, hint, self.num_unknowns)
+        names = () if guessed is None else ("guess_taken", "guess_refused", "guess_repeated")
+        counts = {name: np.zeros(n, dtype=np.int64) for name in names}
         admissible = self.kinematics.admissible(strain)
         for i in np.flatnonzero(admissible):
             if not self.problem.set_parameters(parameters[i]):
                 continue
             self.problem.start_increment(state[i], dt)
             linear = tangent or sensitivity
-            q, iterations[i], ok[i] = self._equilibrate(strain[i], hint[i], tangent=linear)
+            candidate = None if guessed is None else guessed[i]
+            q, iterations[i], ok[i] = self._equilibrate(
+                strain[i], classical[i], candidate, tangent=linear
+            )
+            for name, value in zip(names, self._outcome, strict=False):
+                counts[name][i] = value
             if not ok[i]:
                 continue
-            new_hint[i] = q
             if linear:
                 stress[i], tangents[i] = self.problem.condense(strain[i], q)
                 negative_pivots[i] = self.problem.solver.negative_pivots
             else:
                 self.problem.assemble(strain[i], q)
                 stress[i] = self.problem.stress()
+            relaxation = self.problem.relaxation if linear else None
+            new_hint[i] = self.guess.keep(strain[i], q, relaxation)
             new_state[i] = self.problem.assembly.state()
             for name, mean in self._reports.means().items():
                 means[name][i] = mean
@@ -141,6 +180,7 @@ class RVEMaterial(Material):
                 sensitivities[i] = self.problem.sensitivity()
         report = {
             **means,
+            **counts,
             "micro_iterations": iterations,
             "rve_solves": admissible.astype(np.int64),
             "negative_pivots": negative_pivots,
@@ -192,7 +232,13 @@ class RVEMaterial(Material):
             rows["parameters"]
         ):
             self.problem.start_increment(rows["state"], dt)
-            q, iterations, solved = self._equilibrate(rows["strain"], rows["hint"], tangent=False)
+            (classical,), guessed = self.guess.start(
+                rows["strain"][None], rows["parameters"][None], rows["hint"][None],
+                self.num_unknowns,
+            )  # fmt: skip
+            q, iterations, solved = self._equilibrate(
+                rows["strain"], classical, None if guessed is None else guessed[0], tangent=False
+            )
         if not solved:
             return self._localiser.failed(iterations)
         self.problem.assemble(rows["strain"], q)
@@ -203,12 +249,18 @@ class RVEMaterial(Material):
         return Localiser(self.problem, self._reports, self.cell.mesh)
 
     def _equilibrate(
-        self, strain: Array, guess: Array, *, tangent: bool
+        self, strain: Array, guess: Array, candidate: Array | None, *, tangent: bool
     ) -> tuple[Array, int, bool]:
-        q, total, ok = self.problem.equilibrate(strain, guess, tangent=tangent)
+        problem = self.problem
+        q, total, ok = problem.equilibrate(strain, guess, candidate=candidate, tangent=tangent)
+        taken = problem.taken
+        self._outcome = (taken is True, taken is False, taken is True and not ok)
+        if taken and not ok:
+            q, more, ok = problem.equilibrate(strain, guess, tangent=tangent)
+            total += more
         if ok:
             return q, total, True
-        reached, part, q = 0.0, 1.0 if guess.any() else 0.5, np.zeros(self.num_hint)
+        reached, part, q = 0.0, 1.0 if guess.any() else 0.5, np.zeros(self.num_unknowns)
         while reached < 1.0:
             moved = partial_strain(self.kinematics, strain, reached + part)
             trial, iterations, ok = self.problem.equilibrate(moved, q, tangent=tangent)

@@ -201,13 +201,13 @@ class CellSolver:
         load: Array,  # (nodes * bs, columns)
         *,
         tolerance: float,
-    ) -> tuple[Array, Array]:  # (nodes * bs, columns), twice
-        """Return the fluctuations w that take up a load, -T (TᵀKT)⁻¹ Tᵀ load, and load + K w.
+    ) -> tuple[Array, Array]:  # (unknowns, columns), (nodes * bs, columns)
+        """Return the unknowns S that take up a load, -(TᵀKT)⁻¹ Tᵀ load, and load + K T S.
 
         An old factorisation is used as long as repeating it pays, until no more is left of the
         load than the tolerance says.
         """
-        answer, left = np.zeros_like(load), load
+        answer, left = np.zeros((self._prolongation.shape[1], load.shape[1])), load
         force = self.restrict(left)
         norm = float(np.linalg.norm(force))
         bound, fresh = tolerance * norm, False
@@ -219,10 +219,8 @@ class CellSolver:
             if self._ksp is None:
                 self.factorise()
                 fresh = True
-            answer = answer - self._prolongation @ self.solve_columns(
-                force, tolerance=tolerance / 2
-            )
-            left = load + self._stiffness @ answer
+            answer = answer - self.solve_columns(force, tolerance=tolerance / 2)
+            left = load + self._stiffness @ (self._prolongation @ answer)
             force = self.restrict(left)
             before, norm = norm, float(np.linalg.norm(force))
             if not fresh and not norm < CONTRACTION * before:

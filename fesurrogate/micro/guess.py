@@ -1,0 +1,78 @@
+"""Where Newton's method begins in the cell: the interface, and what it does by default."""
+
+from __future__ import annotations
+
+from typing import Protocol, final
+
+import numpy as np
+
+from fesurrogate.kinematics import Array
+
+
+class InitialGuess(Protocol):
+    """Guesses the fluctuations of a batch of points from what they keep in their hints.
+
+    A hint that was never kept is a row of zeros. A guess may be as bad as it likes: it is taken
+    only where its residual is finite and below that of the classical one, and what fails from it is
+    solved again from the classical one. The others are in :mod:`fesurrogate.warmstart`.
+    """
+
+    @property
+    def needs_relaxation(self) -> bool:
+        """Whether :meth:`keep` is to be given the derivative of the fluctuation."""
+
+    def num_hint(self, unknowns: int) -> int:
+        """Return h, the columns of a hint of a cell with so many unknowns."""
+
+    def start(
+        self,
+        strain: Array,  # (n, m)
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, h)
+        unknowns: int,
+    ) -> tuple[Array, Array | None]:  # (n, unknowns), twice
+        """Return the classical guesses, and those to be tried before them, if any."""
+
+    def keep(
+        self,
+        strain: Array,  # (m,)
+        q: Array,  # (unknowns,)
+        relaxation: Array | None,  # (unknowns, m)
+    ) -> Array:  # (h,)
+        """Return the hint of a point that was solved.
+
+        Args:
+            strain: Of the point.
+            q: Its fluctuation.
+            relaxation: dq/dstrain there, where it is needed and a tangent was asked for.
+        """
+
+
+@final
+class Previous:
+    """The fluctuation of the last Newton iterate: the hint is the fluctuation itself."""
+
+    needs_relaxation = False
+
+    def num_hint(self, unknowns: int) -> int:
+        """Return the number of unknowns."""
+        return unknowns
+
+    def start(
+        self,
+        strain: Array,  # (n, m)
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, unknowns)
+        unknowns: int,
+    ) -> tuple[Array, Array | None]:  # (n, unknowns), None
+        """Return the hints."""
+        return hint, None
+
+    def keep(
+        self,
+        strain: Array,  # (m,)
+        q: Array,  # (unknowns,)
+        relaxation: Array | None,  # (unknowns, m)
+    ) -> Array:  # (unknowns,)
+        """Return the fluctuation."""
+        return np.asarray(q)

@@ -1,0 +1,14 @@
+"""Initial guesses for Newton's method, of the cell and of the macro problem.
+
+A guess makes the exact answer come sooner and never another one: the tolerance does not refer to
+it, it is taken only where its residual is finite and below that of the classical guess, and what
+fails from it is solved again from the classical one. Guesses of the cell are what
+:class:`fesurrogate.micro.guess.InitialGuess` says, those of the macro problem what
+:class:`fesurrogate.fem.stepping.Predictor` says.
+"""
+
+from fesurrogate.warmstart.extrapolation import Extrapolation
+from fesurrogate.warmstart.increments import Sensitivity, Zero
+from fesurrogate.warmstart.modes import FluctuationModes, fit_modes
+
+__all__ = ["Extrapolation", "FluctuationModes", "Sensitivity", "Zero", "fit_modes"]

@@ -1,0 +1,86 @@
+"""Guesses of the cell from what the point itself was before: nothing, or by its sensitivity."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from fesurrogate.kinematics import Array, Kinematics
+
+
+@final
+class Zero:
+    """No fluctuation: every solve begins cold, and a point keeps nothing."""
+
+    needs_relaxation = False
+
+    def num_hint(self, unknowns: int) -> int:
+        """Return 0."""
+        return 0
+
+    def start(
+        self,
+        strain: Array,  # (n, m)
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, 0)
+        unknowns: int,
+    ) -> tuple[Array, Array | None]:  # (n, unknowns), None
+        """Return nothing but rest."""
+        return np.zeros((len(strain), unknowns)), None
+
+    def keep(
+        self,
+        strain: Array,  # (m,)
+        q: Array,  # (unknowns,)
+        relaxation: Array | None,  # (unknowns, m)
+    ) -> Array:  # (0,)
+        """Keep nothing."""
+        return np.zeros(0)
+
+
+@final
+class Sensitivity:
+    """The previous fluctuation and its derivative by the strain, times the change of the strain.
+
+    q + S (ε - ε'), with S = dq/dε at the previous strain ε', which the condensation of the tangent
+    has computed. A hint takes 1 + m times the memory of a fluctuation.
+
+    Args:
+        kinematics: Of the cell.
+    """
+
+    needs_relaxation = True
+
+    def __init__(self, kinematics: Kinematics) -> None:
+        self._rest = kinematics.rest
+
+    def num_hint(self, unknowns: int) -> int:
+        """Return the columns of q, ε' and S."""
+        m = len(self._rest)
+        return unknowns * (1 + m) + m
+
+    def start(
+        self,
+        strain: Array,  # (n, m)
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, num_hint)
+        unknowns: int,
+    ) -> tuple[Array, Array | None]:  # (n, unknowns), twice
+        """Return the previous fluctuation, and moved on by its derivative."""
+        m = len(self._rest)
+        q, before, columns = np.split(hint, [unknowns, unknowns + m], axis=1)
+        change = strain - self._rest - before
+        moved = np.einsum("nqm,nm->nq", columns.reshape(-1, unknowns, m), change)
+        return q, q + moved
+
+    def keep(
+        self,
+        strain: Array,  # (m,)
+        q: Array,  # (unknowns,)
+        relaxation: Array | None,  # (unknowns, m)
+    ) -> Array:  # (num_hint,)
+        """Keep the fluctuation, its strain and its derivative; zero where none is known."""
+        if relaxation is None:
+            relaxation = np.zeros((len(q), len(strain)))
+        return np.concatenate([q, strain - self._rest, relaxation.ravel()])

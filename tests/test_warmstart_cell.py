@@ -1,0 +1,257 @@
+"""Initial guesses of the cell: they save iterations, and no guess changes an answer."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dolfinx import mesh
+from mpi4py import MPI
+
+from fesurrogate.data.sampling import stretches
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.laws import J2Plasticity
+from fesurrogate.material import Material
+from fesurrogate.micro import Phase, RVEMaterial, linear_elastic, make_cell, neo_hookean
+from fesurrogate.micro.guess import InitialGuess
+from fesurrogate.warmstart import FluctuationModes, Sensitivity, Zero, fit_modes
+from fesurrogate.warmstart.file import load_modes, save_modes
+
+PLANE = Kinematics(2, "finite")
+RTOL = 1e-8  # of the cell; what is left of its residual enters stresses to second order
+RNG = np.random.default_rng(3)
+
+
+def cell(
+    kinematics: Kinematics, phases: dict[str, Phase | Material], count: int = 8
+) -> RVEMaterial:
+    """A square cell with an inclusion off its centre."""
+    unit = mesh.create_unit_square(MPI.COMM_SELF, count, count)
+    cells = np.arange(unit.topology.index_map(2).size_local, dtype=np.int32)
+    middle = mesh.compute_midpoints(unit, 2, cells)[:, :2]
+    inside = np.linalg.norm(middle - [0.45, 0.5], axis=1) < 0.3
+    tags = {"matrix": cells[~inside], "inclusion": cells[inside]}
+    return RVEMaterial(make_cell(unit, tags), phases, kinematics, degree=1)
+
+
+@cache
+def rubber() -> RVEMaterial:
+    """A hyperelastic cell."""
+    return cell(
+        PLANE,
+        {
+            "matrix": neo_hookean(shear_modulus=1.0, lame=1.5),
+            "inclusion": neo_hookean(shear_modulus=10.0, lame=15.0),
+        },
+    )
+
+
+@cache
+def learned() -> FluctuationModes:
+    """A guess from 128 points; tests draw others."""
+    F = stretches(PLANE, 128, 0.2)[:, 0]
+    return fit_modes(PLANE, F, rubber().evaluate(F, tangent=False).hint)
+
+
+def unseen(count: int = 6) -> Array:  # (n, 4)
+    """Stretches that were not learned from, each turned by another angle."""
+    U = stretches(PLANE, 128 + count, 0.18)[128:, 0]
+    turned = [_rotation(angle) @ u.reshape(2, 2) for angle, u in enumerate(U)]
+    return np.array(turned).reshape(-1, 4)
+
+
+def _rotation(angle: float) -> Array:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def test_a_learned_guess_saves_most_iterations_and_changes_nothing() -> None:
+    F, warm = unseen(), rubber().beginning_with(learned())
+    cold, quick = rubber().evaluate(F), warm.evaluate(F)
+    for one, other in ((cold.stress, quick.stress), (cold.tangent, quick.tangent)):
+        assert one is not None and other is not None
+        np.testing.assert_allclose(other, one, rtol=0, atol=RTOL * np.abs(one).max())
+    assert quick.report["guess_taken"].all() and not quick.report["guess_refused"].any()
+    before, after = (a.report["micro_iterations"].mean() for a in (cold, quick))
+    assert after <= before / 3
+
+
+def test_a_learned_guess_turns_with_the_observer() -> None:
+    """w(R U) = R w(U), to rounding; the angle is beyond a right one."""
+    U, R = stretches(PLANE, 3, 0.2)[:, 0], _rotation(2.0)
+    none = np.zeros((3, 0))
+    straight = learned().fluctuation(U, none).reshape(3, -1, 2)
+    turned = learned().fluctuation((R @ U.reshape(3, 2, 2)).reshape(3, 4), none)
+    np.testing.assert_allclose(turned.reshape(3, -1, 2), straight @ R.T, atol=1e-12)
+
+
+def test_what_was_learned_from_is_met() -> None:
+    """The modes keep all but 1e-6 of the norm, and interpolation passes through its points."""
+    F = stretches(PLANE, 128, 0.2)[:5, 0]
+    exact = rubber().evaluate(F, tangent=False).hint
+    found = learned().fluctuation(F, np.zeros((5, 0)))
+    assert np.linalg.norm(found - exact) <= 2e-5 * np.linalg.norm(exact)
+    assert len(learned().modes) <= 60
+
+
+def test_the_sensitivity_is_a_guess_of_second_order() -> None:
+    """Half the change of strain leaves a quarter of the error of the fluctuation."""
+    rve = rubber().beginning_with(Sensitivity(PLANE))
+    F = unseen(1)
+    hint, direction = rve.evaluate(F).hint, RNG.normal(size=(1, 4))
+    errors = []
+    for size in (0.02, 0.01):
+        moved = F + size * direction
+        q, guess = rve.guess.start(moved, np.zeros((1, 0)), hint, rve.num_unknowns)
+        assert guess is not None
+        exact = rubber().evaluate(moved).hint
+        errors.append(np.linalg.norm(guess - exact))
+        assert errors[-1] < 0.2 * np.linalg.norm(q - exact)
+    assert np.log2(errors[0] / errors[1]) > 1.8
+
+
+@pytest.mark.parametrize("chosen", ["sensitivity", "modes", "zero"])
+def test_along_a_path_guesses_end_in_the_same_answers(chosen: str) -> None:
+    """Five increments of 0.03: the answers are the same; what is learned or known saves."""
+    guess: InitialGuess = {
+        "sensitivity": Sensitivity(PLANE), "modes": learned(), "zero": Zero(),
+    }[chosen]  # fmt: skip
+    plain, warm = rubber(), rubber().beginning_with(guess)
+    hints: list[Array | None] = [None, None]
+    counts = np.zeros(2)
+    for k in range(1, 6):
+        F = np.array([[1 + 0.03 * k, 0.02 * k, 0.0, 1 - 0.01 * k]])
+        answers = [m.evaluate(F, hint=h) for m, h in zip((plain, warm), hints, strict=True)]
+        hints = [answer.hint for answer in answers]
+        counts += [answer.report["micro_iterations"].sum() for answer in answers]
+        scale = RTOL * np.abs(answers[0].stress).max()
+        np.testing.assert_allclose(answers[1].stress, answers[0].stress, rtol=0, atol=scale)
+    assert (counts[1] < 0.8 * counts[0]) == (chosen != "zero")
+    assert warm.num_hint == (0 if chosen == "zero" else guess.num_hint(plain.num_unknowns))
+
+
+class Adversary:
+    """A guess that is wrong: random, not finite, inverted, or at first better but misleading."""
+
+    needs_relaxation = False
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def num_hint(self, unknowns: int) -> int:
+        return unknowns
+
+    def start(
+        self, strain: Array, parameters: Array, hint: Array, unknowns: int
+    ) -> tuple[Array, Array | None]:
+        shape = (len(strain), unknowns)
+        guess = {
+            "random": RNG.normal(size=shape),
+            "tiny": 1e-3 * RNG.normal(size=shape),
+            "nan": np.full(shape, np.nan),
+            "infinite": np.full(shape, np.inf),
+            "inverted": np.tile([0.5, -0.5], (*shape[:1], unknowns // 2)) * np.arange(unknowns),
+        }[self.kind]
+        return hint, guess
+
+    def keep(self, strain: Array, q: Array, relaxation: Array | None) -> Array:
+        return q
+
+
+@pytest.mark.parametrize("kind", ["random", "tiny", "nan", "infinite", "inverted"])
+def test_no_guess_changes_an_answer(kind: str) -> None:
+    F = unseen(4)
+    bad = rubber().beginning_with(Adversary(kind)).evaluate(F)
+    good = rubber().evaluate(F)
+    assert bad.ok.all() and bad.report["guess_refused"].all()
+    scale = RTOL * np.abs(good.stress).max()
+    np.testing.assert_allclose(bad.stress, good.stress, rtol=0, atol=scale)
+    np.testing.assert_array_equal(bad.report["micro_iterations"], good.report["micro_iterations"])
+
+
+def test_what_fails_from_a_guess_is_solved_again_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver is made to fail wherever it does not begin at rest."""
+    rve, F = rubber().beginning_with(learned()), unseen(3)
+    solver = type(rve.problem.solver)
+    solve = solver.solve
+
+    def failing(self: object, guess: Array, **options: object) -> tuple[Array, int, bool]:
+        q, iterations, ok = solve(self, guess, **options)  # type: ignore[arg-type]
+        return q, iterations, ok and not guess.any()
+
+    monkeypatch.setattr(solver, "solve", failing)
+    answer, expected = rve.evaluate(F), rubber().evaluate(F)
+    assert answer.ok.all() and answer.report["guess_repeated"].all()
+    assert (answer.report["micro_iterations"] > expected.report["micro_iterations"]).all()
+    np.testing.assert_array_equal(answer.stress, expected.stress)
+
+
+def test_where_equilibrium_is_known_nothing_is_guessed() -> None:
+    rve, F = rubber().beginning_with(Adversary("tiny")), unseen(2)
+    again = rve.evaluate(F, hint=rve.evaluate(F).hint)
+    assert not again.report["micro_iterations"].any()
+    assert not again.report["guess_taken"].any() and not again.report["guess_refused"].any()
+
+
+def test_a_cell_with_history_takes_the_sensitivity() -> None:
+    """Along a plastic path the answers agree, and iterations are saved."""
+    small = Kinematics(2)
+    phases = {
+        "matrix": J2Plasticity(2, young=200.0, poisson=0.3, yield_stress=0.5, hardening=20.0),
+        "inclusion": linear_elastic(young=400.0, poisson=0.2),
+    }
+    plain = cell(small, phases, 4)
+    warm = plain.beginning_with(Sensitivity(small))
+    found, counts = {}, {}
+    for name, rve in (("plain", plain), ("warm", warm)):
+        state, hint, stresses, counts[name] = None, None, [], 0
+        for k in range(1, 6):
+            strain = 2e-3 * k * np.array([[1.0, -0.3, 0.4]])
+            answer = rve.evaluate(strain, state, hint=hint)
+            state, hint = answer.state, answer.hint
+            stresses.append(answer.stress)
+            counts[name] += int(answer.report["micro_iterations"].sum())
+        found[name] = np.array(stresses)
+    scale = 10 * RTOL * np.abs(found["plain"]).max()
+    np.testing.assert_allclose(found["warm"], found["plain"], rtol=0, atol=scale)
+    assert counts["warm"] < counts["plain"]
+
+
+def test_the_file_gives_the_guess_back_to_its_cell_alone(tmp_path: Path) -> None:
+    path, F, none = tmp_path / "guess.npz", unseen(3), np.zeros((3, 0))
+    save_modes(path, learned(), rubber().fingerprint)
+    back = load_modes(path, rubber().fingerprint)
+    one, other = learned().fluctuation(F, none), back.fluctuation(F, none)
+    np.testing.assert_allclose(other, one, atol=1e-6 * np.abs(one).max())  # float32: 6e-8 a mode
+    assert path.stat().st_size < 4 * learned().modes.size + 10 * learned().coefficients.size + 9000
+    with pytest.raises(InputError, match="another cell"):
+        load_modes(path, "0123456789abcdef")
+    whole = bytearray(path.read_bytes())
+    for broken in (whole[:100], whole[: len(whole) // 2], _flipped(whole), b"", b"text"):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match="damaged"):
+            load_modes(path, rubber().fingerprint)
+    with pytest.raises(InputError, match="no learned guess"):
+        load_modes(tmp_path / "other.npz", rubber().fingerprint)
+
+
+def _flipped(content: bytearray) -> bytes:
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 1
+    return bytes(changed)
+
+
+def test_guesses_that_do_not_fit_are_refused() -> None:
+    F = stretches(PLANE, 128, 0.2)[:, 0]
+    with pytest.raises(InputError, match="the cell has"):
+        rubber().beginning_with(fit_modes(PLANE, F, RNG.normal(size=(128, 6))))
+    with pytest.raises(InputError, match="expected at least 10"):
+        fit_modes(PLANE, F[:8], np.zeros((8, 6)))
+    with pytest.raises(InputError, match="as many of each"):
+        fit_modes(PLANE, F, np.zeros((8, 6)))
+    flat = np.tile(F[:1], (20, 1)) + np.outer(np.linspace(0, 0.1, 20), [1, 0, 0, 0])
+    with pytest.raises(InputError, match="fill all directions"):
+        fit_modes(PLANE, flat, RNG.normal(size=(20, 6)))

@@ -1,0 +1,152 @@
+"""The macro problem's guess: extrapolation over increments, taken only where it is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from dolfinx import fem
+from mpi4py import MPI
+
+from fesurrogate.errors import InputError
+from fesurrogate.fem import MacroProblem, MaterialField, strain_of
+from fesurrogate.fem.mesh import rectangle
+from fesurrogate.fem.stepping import Increment, run_increments
+from fesurrogate.kinematics import Array
+from fesurrogate.laws import NeoHookean
+from fesurrogate.warmstart import Extrapolation
+
+WORLD = MPI.COMM_WORLD
+pytestmark = pytest.mark.mpi
+TIMES = [0.1 * k for k in range(1, 11)]
+
+
+def plate() -> tuple[MacroProblem, Callable[[float], None]]:
+    """A hyperelastic plate, stretched and sheared by prescribed displacements."""
+    tagged = rectangle(WORLD, upper=(2.0, 1.0), cells=(6, 3))
+    V = fem.functionspace(tagged.mesh, ("Lagrange", 1, (2,)))
+    u = fem.Function(V)
+    material = NeoHookean(2, shear_modulus=1.0, lame=2.0)
+    field = MaterialField(material, strain_of(u, material.kinematics), degree=2)
+    moved = fem.Constant(tagged.mesh, np.zeros(2))
+    bcs = [
+        fem.dirichletbc(value, fem.locate_dofs_topological(V, 1, tagged.facets(side)), V)
+        for side, value in {"left": np.zeros(2), "right": moved}.items()
+    ]
+
+    def apply_load(time: float) -> None:
+        moved.value[:] = [0.8 * time, 0.4 * time**2]
+
+    return MacroProblem(u, [field], bcs=bcs), apply_load
+
+
+def solved(predictor: object = None) -> tuple[Array, list[Increment]]:
+    """The last unknown, and the increments."""
+    problem, load = plate()
+    increments = run_increments(problem, load, TIMES, predictor=predictor)  # type: ignore[arg-type]
+    return problem.u.x.array.copy(), increments
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_extrapolation_is_exact_for_polynomials_of_its_order(order: int) -> None:
+    """Also with steps of unequal length; one order more is missed."""
+    guess, powers = Extrapolation(order), np.arange(order + 2)
+    coefficients = np.random.default_rng(0).normal(size=(order + 2, 5))
+    coefficients[-1] = 0.0
+    assert guess.predict(0.1) is None
+    for time in (0.0, 0.1, 0.25, 0.3):
+        guess.accept(time, time**powers @ coefficients)
+    found = guess.predict(0.5)
+    np.testing.assert_allclose(found, 0.5**powers @ coefficients, rtol=1e-12)
+    coefficients[-1] = 1.0
+    assert found is not None and not np.allclose(found, 0.5**powers @ coefficients, atol=1e-2)
+
+
+def test_with_less_behind_it_the_order_is_lower() -> None:
+    guess = Extrapolation(2)
+    guess.accept(0.0, np.array([1.0]))
+    assert guess.predict(1.0) is None
+    guess.accept(0.5, np.array([2.0]))
+    np.testing.assert_allclose(guess.predict(1.0), [3.0])
+
+
+def test_what_was_accepted_twice_at_a_time_counts_once() -> None:
+    """A run that goes on from where another ended tells of the same state again."""
+    guess = Extrapolation(1)
+    for time, value in ((0.0, 0.0), (1.0, 1.0), (1.0, 1.0)):
+        guess.accept(time, np.array([value]))
+    np.testing.assert_allclose(guess.predict(2.0), [2.0])
+
+
+def test_extrapolation_saves_iterations_and_changes_nothing() -> None:
+    """Tolerances refer to the classical guess: both answers are within them, 1e-8 of the load."""
+    plain, before = solved()
+    counts = [sum(i.iterations for i in before)]
+    for order in (1, 2):
+        u, increments = solved(Extrapolation(order))
+        assert [i.guess for i in increments[1:]] == ["taken"] * 9
+        assert increments[0].guess == "previous"
+        np.testing.assert_allclose(u, plain, rtol=0, atol=1e-8)
+        counts.append(sum(i.iterations for i in increments))
+    assert counts[2] <= counts[1] < counts[0]
+
+
+class Adversary:
+    """Guesses what is wrong."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.last = kind, np.zeros(0)
+
+    def accept(self, time: float, unknown: Array) -> None:
+        self.last = unknown.copy()
+
+    def predict(self, time: float) -> Array | None:
+        size = len(self.last)
+        return {
+            "random": 10 * np.random.default_rng(WORLD.rank).normal(size=size),
+            "nan": np.full(size, np.nan) if WORLD.rank == 0 else self.last,
+            "inverted": self.last - 5 * np.arange(size),
+        }[self.kind]
+
+
+@pytest.mark.parametrize("kind", ["random", "nan", "inverted"])
+def test_no_guess_changes_an_answer(kind: str) -> None:
+    """What is refused on one rank is refused on all, and leaves no trace: bit by bit."""
+    u, increments = solved(Adversary(kind))
+    plain, before = solved()
+    assert [i.guess for i in increments] == ["refused"] * len(TIMES)
+    np.testing.assert_array_equal(u, plain)
+    assert [i.iterations for i in increments] == [i.iterations for i in before]
+
+
+def test_what_does_not_converge_is_solved_again_from_the_accepted_unknown() -> None:
+    problem, load = plate()
+    solve, calls = problem.solve, []
+
+    def failing(dt: float = 1.0, *, atol: float | None = None) -> object:
+        calls.append(atol)
+        result = solve(dt, atol=atol)
+        return result if atol is None else type(result)(False, -3, result.iterations, ())
+
+    problem.solve = failing  # type: ignore[method-assign, assignment]
+    increments = run_increments(problem, load, TIMES, predictor=Extrapolation(1))
+    assert [i.guess for i in increments] == ["previous", *["repeated"] * 9]
+    assert [i.time for i in increments] == TIMES  # nothing was cut
+    np.testing.assert_allclose(problem.u.x.array, solved()[0], rtol=0, atol=1e-12)
+
+
+def test_a_load_that_is_held_needs_no_guess() -> None:
+    """Extrapolation goes on where the load does not; its residual says so."""
+    problem, load = plate()
+
+    def held(time: float) -> None:
+        load(min(time, 0.3))
+
+    increments = run_increments(problem, held, [0.1, 0.2, 0.3, 0.4], predictor=Extrapolation(1))
+    assert increments[-1].guess == "refused" and increments[-1].iterations <= 1
+
+
+def test_other_orders_are_refused() -> None:
+    with pytest.raises(InputError, match="expected 1"):
+        Extrapolation(3)
