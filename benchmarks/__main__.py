@@ -15,7 +15,9 @@ SUBJECTS = (
     "balance",
     "history",
     "uncertainty",
+    "guard",
     "robustness",
+    "table",
 )
 
 
