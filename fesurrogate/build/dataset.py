@@ -130,6 +130,7 @@ def ensure_stored(
     comm: Any = None,
     *,
     wanted: Wanted,
+    title: str = "generate",
     fresh: bool = False,
     progress: bool = False,
 ) -> EnsuredDataset:
@@ -142,6 +143,7 @@ def ensure_stored(
         plan: The strain paths, a Loading.
         comm: An mpi4py communicator; None works alone.
         wanted: What is kept of the answers.
+        title: Of the progress bar.
         fresh: Compute in any case.
         progress: Whether rank 0 shows rate and time left.
 
@@ -155,8 +157,9 @@ def ensure_stored(
         return EnsuredDataset(found, path, True)
     together(comm, lambda: check_files([path / MANIFEST]) if first else None)
     made, computed = _made(
-        path, head, source, plan, comm, wanted=wanted, fresh=fresh, progress=progress
-    )
+        path, head, source, plan, comm,
+        wanted=wanted, title=title, fresh=fresh, progress=progress,
+    )  # fmt: skip
     return EnsuredDataset(made, path, computed == 0)
 
 
@@ -177,6 +180,7 @@ def _made(
     comm: Any,
     *,
     wanted: Wanted,
+    title: str,
     fresh: bool,
     progress: bool,
 ) -> tuple[Manifest, int]:
@@ -197,7 +201,7 @@ def _made(
         begun, missing = started if comm is None else comm.bcast(started)
         writer = Writer(path, begun.uid, clock())
         there = begun.paths - len(missing)
-        title = f"generate ({there} of {begun.paths} were there)" if there else "generate"
+        title += f" ({there} of {begun.paths} were there)" if there else ""
         shown = progress and first
         with progress_bar(title, len(missing), unit="paths", enabled=shown) as advance:
             try:
