@@ -50,6 +50,13 @@ def test_the_lamina_and_its_own_checks(tmp_path: Path) -> None:
     assert (tmp_path / "output" / "lamina_properties" / "lamina.png").stat().st_size > 5000
 
 
+def test_the_graded_beam_and_its_own_checks(tmp_path: Path) -> None:
+    numbers = printed(DEMOS / "graded_beam.py", tmp_path)
+    assert 42.5237 in numbers and 42.4957 in numbers  # reactions: table, direct FE²
+    picture = tmp_path / "output" / "graded_beam" / "graded_beam.png"
+    assert picture.stat().st_size > 5000
+
+
 def test_the_error_of_fe2_falls_as_the_cells_shrink(tmp_path: Path) -> None:
     script, text = tmp_path / "resolved.py", (DEMOS / "resolved.py").read_text()
     assert "ROWS = 8 " in text and "CELLS = (2, 4, 8, 16) " in text

@@ -18,6 +18,8 @@ from fesurrogate.kinematics import Kinematics
 NUMBERS = ("volume_fraction", "gap")
 """Keys of ``[material.rve.cell]`` that may be parameters, beside ``fractions.PHASE``."""
 FRACTIONS = "fractions."
+DECISIVE = ("cell", "phases", "lattice", "degree", "boundary")
+"""Keys of ``[material.rve]`` that answers depend on, beyond tolerances; of files what they hold."""
 
 
 def cell_numbers(table: RVESettings, names: Sequence[str]) -> dict[str, float]:
@@ -105,7 +107,7 @@ def family_of(
 
 def fingerprint_of(table: RVESettings, kinematics: Kinematics, names: Sequence[str]) -> str:
     """Return a hash (16 hex digits) of a cell, but for the values of its parameters."""
-    content = asdict(table)
+    content = {key: asdict(table)[key] for key in DECISIVE}
     cell, phases = content["cell"] or {}, content["phases"]
     for name in names:
         place, _, key = name.rpartition(".")
@@ -118,7 +120,6 @@ def fingerprint_of(table: RVESettings, kinematics: Kinematics, names: Sequence[s
         elif place in phases:
             phases[place].pop(key, None)
     files = [table.mesh, table.cell.file if table.cell else None]
-    content.pop("mesh")  # what is in it counts, not where it lies
     cell.pop("file", None)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path]
     described = [content, digests, repr(kinematics), sorted(names)]

@@ -120,7 +120,8 @@ def ensure_table(
     made = ensure_stored(
         settings.folder / "precompute", head, family,
         Given(strain, None, points[rows]), comm,
-        wanted=Wanted(tangents=False, reports=tuple(names)), fresh=fresh, progress=progress,
+        wanted=Wanted(tangents=False, reports=tuple(names)), title="precompute",
+        fresh=fresh, progress=progress,
     )  # fmt: skip
 
     def finished() -> PrecomputedTable | None:
