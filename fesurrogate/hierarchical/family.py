@@ -18,7 +18,7 @@ from fesurrogate.material import Material, Response
 from fesurrogate.micro import RVEMaterial
 
 logger = logging.getLogger(__name__)
-KEPT = 4
+KEPT = 32
 """Cells that are kept with all that was compiled and factorised for them."""
 
 Make = Callable[[tuple[float, ...], Kinematics], RVEMaterial]
