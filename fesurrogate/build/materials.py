@@ -140,10 +140,12 @@ def identify_material(
 
         assert table.guard is not None
         exact = identify_material(
-            reference_table(table, turned), settings, comm, where=where, allow_code=allow_code
-        )
+            reference_table(table, turned, material.parameter_names), settings, comm,
+            where=where, allow_code=allow_code,
+        )  # fmt: skip
+        model = model_of(table, context) if table.kind == "network" else None
         material = guarded(
-            material, exact.material, table.guard, model_of(table, context),
+            material, exact.material, table.guard, model,
             increments=len(settings.steps.end_times), where=where, comm=comm if gather else None,
         )  # fmt: skip
         ingredients = [ingredients, exact.fingerprint, asdict(table.guard)]
