@@ -335,6 +335,31 @@ def test_a_table_of_another_cell_or_unit_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(made.path.parent)
 
 
+def test_a_guard_asks_the_cells_outside_of_the_table(tmp_path: Path) -> None:
+    """The table where it has an answer, a cell beyond: with the same parameters, turned or not."""
+    axes = '[precompute.axes."matrix.young"]\nvalues = [3.0, 6.0]\n' + AXIS
+    given = '"fractions.fibre" = 0.5, angle = 0.0, "matrix.young" = 3.0'
+    material = f"rotated = true\nparameters = {{ {given} }}\n"
+    guard = '[material.guard]\nreference = "rve"\n'
+    settings = settings_of(
+        tmp_path, toml(axes=axes, quantities='["stiffness"]', material=material + guard)
+    )
+    ensure_table(settings, MPI.COMM_SELF)
+    guarded = load_material(settings)
+    direct = load_material(settings, kind="rve")
+    points = np.array([[0.3, 3.0, 0.5], [0.3, 3.0, 0.1], [0.3, 9.0, 0.5], [0.3, 6.0, 0.7]])
+    strain = np.random.default_rng(0).uniform(-1e-3, 1e-3, (4, 3))
+    ours = guarded.evaluate(strain, parameters=points)
+    assert guarded.parameter_names == ("angle", "matrix.young", "fractions.fibre")
+    assert direct.parameter_names == ("angle", "fractions.fibre", "matrix.young")
+    theirs = direct.evaluate(strain, parameters=points[:, [0, 2, 1]])
+    assert ours.ok.all() and ours.report["fallback"].tolist() == [0, 1, 1, 0]
+    assert ours.report["rve_solves"].sum() == 2
+    scale = np.abs(theirs.stress).max()
+    np.testing.assert_allclose(ours.stress, theirs.stress, rtol=0, atol=1e-8 * scale)
+    np.testing.assert_allclose(ours.tangent, theirs.tangent, rtol=0, atol=1e-8 * FIBRE[0])
+
+
 @pytest.mark.mpi
 def test_any_number_of_ranks_makes_the_same_table(tmp_path: Path) -> None:
     comm = MPI.COMM_WORLD

@@ -13,14 +13,14 @@ from fesurrogate.combine import Balanced, Guarded
 from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.material import Material
-from fesurrogate.trust import trust_from
+from fesurrogate.trust import FixedMeasure, Trust, trust_from
 
 
 def guarded(
     surrogate: Material,
     reference: Material,
     guard: GuardSettings,
-    model: Path,
+    model: Path | None,
     *,
     increments: int,
     where: str,
@@ -29,10 +29,11 @@ def guarded(
     """Return the surrogate with its guard. Collective.
 
     Args:
-        surrogate: What the model file holds, as a Material.
+        surrogate: What the model file or the table holds, as a Material.
         reference: What answers elsewhere; its points are spread over the ranks of ``comm``.
         guard: The settings.
-        model: The model file, with the record of its trust.
+        model: The model file, with the record of its trust; None of a table, which is trusted
+            wherever it has an answer.
         increments: Of the run, where it is known; 0 otherwise.
         where: Name of the table, for messages.
         comm: An mpi4py communicator, if all ranks evaluate together; else None.
@@ -40,6 +41,7 @@ def guarded(
     Raises:
         InputError: On all ranks: the model's trust is not calibrated, or the two do not match.
     """
+    from fesurrogate.hierarchical.outside import Outside
     from fesurrogate.surrogate.model_file import load_trust
 
     def made() -> Guarded:
@@ -50,9 +52,12 @@ def guarded(
                     "increments, and paths as long must be kept: give at least as many, and some "
                     "more for steps that are cut"
                 )
-            trust = trust_from(
-                load_trust(model), surrogate.kinematics, guard.tolerance, names=guard.measures
-            )
+            if model is None:
+                trust = Trust([FixedMeasure(Outside())], guard.tolerance)
+            else:
+                trust = trust_from(
+                    load_trust(model), surrogate.kinematics, guard.tolerance, names=guard.measures
+                )
             exact = reference if comm is None or comm.size == 1 else Balanced(reference, comm)
             return Guarded(
                 surrogate, exact, trust,
@@ -62,10 +67,19 @@ def guarded(
     return together(comm, made)
 
 
-def reference_table(table: MaterialSettings, turned: Sequence[str]) -> MaterialSettings:
-    """Return the table of the Material that answers where the surrogate is not trusted."""
+def reference_table(
+    table: MaterialSettings, turned: Sequence[str], names: Sequence[str]
+) -> MaterialSettings:
+    """Return the table of the Material that answers where the surrogate is not trusted.
+
+    Args:
+        table: That of the surrogate.
+        turned: Parameters of an orientation, which both have outside of the guard.
+        names: Parameters of the surrogate, in whose order the reference has them.
+    """
     assert table.guard is not None
     given = {name: value for name, value in (table.parameters or {}).items() if name not in turned}
+    given = {name: given[name] for name in names if name in given} | given
     return replace(
         table, kind=table.guard.reference, guard=None, rotated=False, parameters=given or None
     )

@@ -23,7 +23,7 @@ from fesurrogate.errors import InputError
 KINDS = ("rve", "network", "table", *LAWS, "linearised_rve")
 """Values of ``kind`` besides the user's own ``module:factory``."""
 
-SURROGATES = ("network",)
+SURROGATES = ("network", "table")
 """Those that ``guard`` guards."""
 
 
@@ -90,7 +90,7 @@ class MaterialSettings:
     factory: dict[str, Any] | None = None  # handed to the user's factory as it is
     parameters: dict[str, float | str] | None = None  # a number, or a formula of x
     rotated: bool = False  # by the parameters that say the orientation
-    guard: GuardSettings | None = None  # of kind "network"
+    guard: GuardSettings | None = None  # of kind "network" or "table"
     balanced: bool = True  # points of an RVE go to the ranks that have time
 
     def __post_init__(self) -> None:
