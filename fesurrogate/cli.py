@@ -231,9 +231,14 @@ def generate(
         made = ensure_dataset(settings, comm, **options)
         if settings.calibration is not None:
             ensure_dataset(calibration_of(settings), comm, **options)
+        learned = ""
+        if settings.generate.fields:
+            from fesurrogate.build.guess import ensure_guess
+
+            learned = f"\nwrote {ensure_guess(settings, made, comm)}"
     verb, head = "reused" if made.reused else "wrote", made.manifest
     failed = head.meta["failed"]
-    return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points"
+    return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points{learned}"
 
 
 @app.command()
@@ -375,12 +380,28 @@ def _summary(settings: Settings, results: Any) -> dict[str, str]:
         "converged": "yes" if results.converged else "no",
         "increments": f"{results.increments}, {results.newton_iterations} Newton iterations",
         "evaluations": f"{results.evaluations} points, {results.rve_solves} RVE solves",
+        **_guesses(results),
         **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
         **{f"probe {name}": vector(value) for name, value in results.probes.items()},
         **_trust(results),
         "seconds": seconds,
         "results": str(settings.run_folder / "results.json"),
     }
+
+
+def _guesses(results: Any) -> dict[str, str]:
+    """Return what became of initial guesses that are not the classical ones."""
+    words = ("taken", "refused", "repeated")
+    macro = {word: sum(entry.guess == word for entry in results.history) for word in words}
+    lines = {}
+    for name, counts in (("increments", macro), ("cells", results.micro_guesses)):
+        if any(counts.values()):
+            said = ", ".join(f"{counts[word]} {word}" for word in words)
+            lines[f"initial guesses of {name}"] = said
+    if any(results.micro_guesses.values()):
+        mean = results.micro_iterations / max(results.rve_solves, 1)
+        lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
+    return lines
 
 
 def _trust(results: Any) -> dict[str, str]:

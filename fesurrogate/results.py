@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 FORMAT = 1
@@ -25,6 +25,9 @@ class HistoryEntry:
         fallback: Points of a guarded surrogate that the reference answered, by what doubted them:
             ``deviation``, ``novelty``, ``violation``, or ``latched`` where an earlier iterate of
             the increment did. None without a guard.
+        guess: What Newton began from: ``previous``, the accepted unknown, where nothing was
+            guessed; ``taken``, the guess; ``refused``, not the guess, whose residual was no better;
+            ``repeated``, first the guess, from which it did not converge.
     """
 
     time: float
@@ -33,6 +36,7 @@ class HistoryEntry:
     reaction: Mapping[str, list[float]]
     probes: Mapping[str, list[float]]
     fallback: Mapping[str, int] | None = None
+    guess: str = "previous"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +157,9 @@ class Results:
             that were cut included.
         rve_solves: Solves of a cell, all ranks, all iterations; 0 where there is no RVE.
         micro_iterations: Newton iterations inside the cells.
+        micro_guesses: Solves of a cell whose initial guess was ``taken``, ``refused`` because its
+            residual was no better than the classical one's, and ``repeated`` from that (they count
+            as taken, too); all 0 where the guess is a classical one.
         evaluations: Points at which a Material was evaluated, all ranks, all iterations.
         reaction: At the end, by name.
         probes: Displacements at the end, by name.
@@ -194,6 +201,7 @@ class Results:
     memory: Mapping[str, int]
     history: tuple[HistoryEntry, ...]
     restarts: tuple[float, ...] = ()
+    micro_guesses: Mapping[str, int] = field(default_factory=dict)
     audit: AuditResults | None = None
     certified: CertifiedResults | None = None
     micro: MicroResults | None

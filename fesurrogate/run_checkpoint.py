@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -176,7 +176,7 @@ def identity(model: MacroModel) -> dict[str, str]:
     """Return a hash of each part that a run is made of. Collective.
 
     What may change between two parts of a run is left out: PETSc's options of the macro scale,
-    ``max_cuts``, and what is written.
+    initial guesses, ``max_cuts``, and what is written.
     """
     settings, mesh = model.settings, model.mesh.mesh
     numbers = original_numbers(mesh)
@@ -194,7 +194,7 @@ def identity(model: MacroModel) -> dict[str, str]:
         "kinematics": settings.kinematics,
         "mesh": mesh_fingerprint(mesh),
         "regions": regions,
-        "macro": settings.macro,
+        "macro": replace(settings.macro, initial_guess="previous"),
         "material": made,
         "loads": loads,
         "steps": settings.steps.end_times,
@@ -228,7 +228,7 @@ def _from_json(saved: Saved) -> Taken:
 
 
 def _entry(kind: Any, entry: Mapping[str, Any]) -> Any:
-    known = {item.name: entry[item.name] for item in fields(kind)}
+    known = {item.name: entry[item.name] for item in fields(kind) if item.name in entry}
     known["time"] = float(known["time"])
     if "residual_norms" in known:
         known["newton_iterations"] = int(known["newton_iterations"])

@@ -35,7 +35,12 @@ def calibration_of(settings: Settings) -> Settings:
         else:
             extent = tuple((WIDER * low, WIDER * high) for low, high in extent)
     generate = replace(
-        training, samples=wanted.samples, stretch=extent, seed=wanted.seed, tangents=False
+        training,
+        samples=wanted.samples,
+        stretch=extent,
+        seed=wanted.seed,
+        tangents=False,
+        fields=False,
     )
     output = replace(settings.output, folder=settings.folder / "calibration")
     return replace(settings, generate=generate, output=output, calibration=None)

@@ -26,6 +26,7 @@ class Context:
     device: str | None = "cpu"  # of a network; None where another rank evaluates it
     parameters: tuple[str, ...] = ()  # of the Material, that are given a point
     table: Path | None = None  # where kind "table" looks where nothing is said
+    guess: Path | None = None  # where a learned initial guess is looked for where nothing is said
 
 
 def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1) -> Context:
@@ -38,6 +39,7 @@ def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1
         settings.solver.micro,
         threads,
         table=settings.table,
+        guess=settings.learned_guess,
     )
 
 

@@ -93,6 +93,8 @@ def ensure_dataset(
         )
     ranges: dict[str, float | str] = dict.fromkeys(wanted.parameters, 0.0)
     table = replace(settings.material, kind=wanted.source, parameters=ranges or None, guard=None)
+    if table.rve is not None:
+        table = replace(table, rve=replace(table.rve, initial_guess="previous"))
     source = identify_material(table, settings, comm, ranges=True, allow_code=allow_code)
     check_source(source.material)
     names = source.material.parameter_names
@@ -104,6 +106,8 @@ def ensure_dataset(
     asked = json.loads(json.dumps(asdict(wanted), default=str))
     free = ("samples", "units") if wanted.sequence == "sobol" else ("units",)
     kept = {key: value for key, value in asked.items() if key not in (*free, "recorded")}
+    if not wanted.fields:
+        del kept["fields"]  # datasets from before there were any are what they were
     kept["recorded"] = recorded.fingerprint if recorded is not None else None
     request = fingerprint(FORMAT, repr(settings.kinematics), source.fingerprint, kept)
     meta = {
@@ -112,13 +116,18 @@ def ensure_dataset(
         "ranks": 1 if comm is None else comm.size,
         "versions": versions(),
     }
+    if wanted.fields:
+        from fesurrogate.build.guess import cell_fingerprint
+
+        meta["cell"] = cell_fingerprint(source.material)
     head = Manifest(
         new_uid(), request, settings.kinematics, plan.samples, plan.increments, names,
         wanted.units, meta,
     )  # fmt: skip
     return ensure_stored(
         path, head, source.material, plan, comm,
-        wanted=Wanted(wanted.tangents, wanted.reports), fresh=fresh, progress=progress,
+        wanted=Wanted(wanted.tangents, wanted.reports, wanted.fields),
+        fresh=fresh, progress=progress,
     )  # fmt: skip
 
 

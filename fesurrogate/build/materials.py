@@ -14,6 +14,7 @@ from fesurrogate.build.cells import micro_options, solved_cell
 from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.build.factory import check_kinematics, from_factory
 from fesurrogate.build.family import cell_numbers, family_of, fingerprint_of
+from fesurrogate.build.guess import guessed
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank, together
 from fesurrogate.build.serving import Serving, serving_of
 from fesurrogate.config import Settings, read_config
@@ -179,8 +180,16 @@ def _check_parameters(material: Material, table: MaterialSettings, value: str) -
 
 def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     assert table.rve is not None
-    made = family_of if cell_numbers(table.rve, context.parameters) else solved_cell
-    material, sources = made(table.rve, context)
+    if cell_numbers(table.rve, context.parameters):
+        if table.rve.initial_guess != "previous":
+            raise InputError(
+                f"initial_guess is {table.rve.initial_guess!r}; expected 'previous' where every "
+                "point has a cell of its own"
+            )
+        material, sources = family_of(table.rve, context)
+    else:
+        material, sources = solved_cell(table.rve, context)
+        material = guessed(material, table.rve, context.guess)
     return material, [material.fingerprint, micro_options(context), sources]
 
 

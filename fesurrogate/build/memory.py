@@ -20,6 +20,7 @@ from fesurrogate.fem.footprint import (
 from fesurrogate.fem.problem import DEFAULT_OPTIONS
 from fesurrogate.material import Material
 from fesurrogate.memory import MemoryEstimate, resident_bytes
+from fesurrogate.micro import RVEMaterial
 
 LATER = 30_000_000
 """Bytes of the libraries that are loaded only to write files and to draw."""
@@ -66,10 +67,11 @@ def estimate_memory(
 def cell_bytes(material: Material) -> int:
     """Return what the factors of a cell take; 0 for a Material without one.
 
-    The cell's matrix is there already. What a Material gives as its hint is the solution of its
-    cell, so that there are as many unknowns; a cell with history has no symmetric matrix.
+    The cell's matrix is there already. What another Material than an RVE gives as its hint is taken
+    for the solution of its cell; a cell with history has no symmetric matrix.
     """
-    kinematics, unknowns = material.kinematics, material.num_hint
+    kinematics = material.kinematics
+    unknowns = material.num_unknowns if isinstance(material, RVEMaterial) else material.num_hint
     if unknowns < kinematics.size:
         return 0
     d = kinematics.gdim

@@ -115,6 +115,8 @@ class RVESettings:
     degree: int = 2
     boundary: Literal["periodic", "linear", "traction"] = "periodic"
     rtol: float = 1e-8
+    initial_guess: Literal["previous", "zero", "sensitivity", "learned"] = "previous"
+    guess: Path | None = None  # file of the learned one; what `fesurrogate generate` writes if None
 
     def __post_init__(self) -> None:
         if (self.mesh is None) == (self.cell is None):

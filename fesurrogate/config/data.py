@@ -34,6 +34,7 @@ class GenerateSettings:
     units: str = ""
     seed: int = 0
     tangents: bool = True
+    fields: bool = False  # whether fluctuations of the cell are stored, and its guess is learned
 
     def __post_init__(self) -> None:
         module, colon, factory = self.source.partition(":")

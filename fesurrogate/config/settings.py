@@ -64,6 +64,7 @@ class MacroSettings:
 
     degree: int = 2  # of the Lagrange element of the unknown
     quadrature_degree: int | None = None  # what integrates a linear law exactly if None
+    initial_guess: Literal["previous", "linear", "quadratic"] = "previous"  # of an increment
 
     def __post_init__(self) -> None:
         check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
@@ -241,6 +242,11 @@ class Settings:
     def table(self) -> Path:
         """Where ``precompute`` writes its table, and ``kind = "table"`` looks by default."""
         return self.folder / "table.h5"
+
+    @property
+    def learned_guess(self) -> Path:
+        """Where ``generate`` with ``fields`` writes the learned guess of the cell."""
+        return self.folder / "guess.npz"
 
     @property
     def models(self) -> tuple[Path, ...]:

@@ -24,6 +24,8 @@ from fesurrogate.progress import Advance
 POINTS_PER_BLOCK = 8
 SCALARS = ("energy", "dissipation")
 """Reports that are kept where the Material gives them and nothing else is asked for."""
+FLUCTUATION = "fluctuation"
+"""Name under which the hints of a cell are kept, like a report: its fluctuations."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Wanted:
         tangents: Whether tangents are.
         reports: Names of the reports that must be there; None keeps those of :data:`SCALARS`
             that are.
+        fields: Whether hints are, in single precision, under the name :data:`FLUCTUATION`.
     """
 
     tangents: bool = True
     reports: tuple[str, ...] | None = None
+    fields: bool = False
 
 
 def farm(
@@ -176,8 +180,10 @@ def _follow(
                 tangent[rows, t] = answer.tangent
             state[rows], hint[rows] = answer.state, answer.hint
             if len(rows):
-                for name in _names(answer, wanted):
-                    values = np.asarray(answer.report[name])
+                kept = {name: np.asarray(answer.report[name]) for name in _names(answer, wanted)}
+                if wanted.fields:
+                    kept[FLUCTUATION] = answer.hint.astype(np.float32)
+                for name, values in kept.items():
                     empty = np.full((k, increments, *values.shape[1:]), np.nan, _kind(values))
                     reports.setdefault(name, empty)[rows, t] = values
         alive &= ok[:, t]

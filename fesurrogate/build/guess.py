@@ -1,0 +1,101 @@
+"""Initial guesses of settings; the learned one is made from the fields of a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesurrogate.build.places import check_files
+from fesurrogate.build.ranks import together
+from fesurrogate.config import Settings
+from fesurrogate.config.cell import RVESettings
+from fesurrogate.data.farm import FLUCTUATION
+from fesurrogate.errors import InputError
+from fesurrogate.material import Material
+
+if TYPE_CHECKING:
+    from fesurrogate.build.dataset import EnsuredDataset
+    from fesurrogate.fem.stepping import Predictor
+    from fesurrogate.micro import RVEMaterial
+
+ORDERS = {"linear": 1, "quadratic": 2}
+
+
+def predictor_of(settings: Settings) -> Predictor | None:
+    """Return the guess that ``[macro] initial_guess`` names; None begins from the accepted u."""
+    from fesurrogate.warmstart import Extrapolation
+
+    order = ORDERS.get(settings.macro.initial_guess)
+    return None if order is None else Extrapolation(order)
+
+
+def guessed(material: RVEMaterial, table: RVESettings, learned: Path | None) -> RVEMaterial:
+    """Return the cell with the guess that ``[material.rve] initial_guess`` names.
+
+    Args:
+        material: The cell.
+        table: Its settings.
+        learned: File of a learned guess, where the table names none.
+
+    Raises:
+        InputError: There is no such file, or it is of another cell.
+    """
+    from fesurrogate.warmstart import Sensitivity, Zero
+    from fesurrogate.warmstart.file import load_modes
+
+    if table.initial_guess == "zero":
+        return material.beginning_with(Zero())
+    if table.initial_guess == "sensitivity":
+        return material.beginning_with(Sensitivity(material.kinematics))
+    if table.initial_guess == "learned":
+        path = table.guess or learned
+        if path is None:
+            raise InputError("initial_guess is 'learned'; give its file as guess")
+        return material.beginning_with(load_modes(path, material.fingerprint))
+    return material
+
+
+def cell_fingerprint(source: Material) -> str:
+    """Return the fingerprint of the cell whose fields are stored.
+
+    Raises:
+        InputError: The Material is not a cell, or a turned one.
+    """
+    from fesurrogate.micro import RVEMaterial
+
+    if not isinstance(source, RVEMaterial):
+        raise InputError(
+            f"generate: fields are those of a cell, but the source is {type(source).__name__}; "
+            "take source = 'rve' without rotated, or fields = false"
+        )
+    return source.fingerprint
+
+
+def ensure_guess(settings: Settings, made: EnsuredDataset, comm: Any = None) -> Path:
+    """Learn the guess from a dataset with fields, and write it. Collective.
+
+    Raises:
+        InputError: On all ranks: there are too few fields, or it cannot be written.
+    """
+
+    def work() -> None:
+        from fesurrogate.warmstart import fit_modes
+        from fesurrogate.warmstart.file import save_modes
+
+        if comm is not None and comm.rank > 0:
+            return
+        data = made.dataset
+        ok = data.ok  # (N, T)
+        assert data.parameters is not None
+        each = np.repeat(data.parameters[:, None], data.increments, axis=1)  # (N, T, p)
+        guess = fit_modes(
+            data.kinematics, data.strain[ok],
+            data.reports[FLUCTUATION][ok].astype(np.float64), parameters=each[ok],
+        )  # fmt: skip
+        check_files([settings.learned_guess])
+        save_modes(settings.learned_guess, guess, data.meta["cell"])
+
+    together(comm, work)
+    return settings.learned_guess

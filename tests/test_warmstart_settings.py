@@ -1,0 +1,133 @@
+"""Initial guesses from a TOML: learned by ``generate``, taken by ``run``, counted and printed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fesurrogate.build.dataset import ensure_dataset
+from fesurrogate.build.guess import ensure_guess
+from fesurrogate.build.materials import load_material
+from fesurrogate.cli import _summary
+from fesurrogate.config import Settings, read_config
+from fesurrogate.data.sampling import stretches
+from fesurrogate.errors import InputError
+from fesurrogate.run import run
+
+TOML = """
+[kinematics]
+gdim = 2
+measure = "finite"
+[mesh]
+generator = "rectangle"
+cells = [2, 1]
+upper = [2.0, 1.0]
+[macro]
+degree = 1
+initial_guess = "{macro}"
+[material]
+kind = "rve"
+[material.rve]
+degree = 1
+initial_guess = "{micro}"
+cell = {{ kind = "laminate", fractions = {{ soft = 0.5, stiff = 0.5 }}, resolution = 4 }}
+phases.soft = {{ kind = "neo_hookean", shear_modulus = {soft}, lame = 1.5 }}
+phases.stiff = {{ kind = "neo_hookean", shear_modulus = 20.0, lame = 30.0 }}
+[[dirichlet]]
+boundary = "left"
+[[dirichlet]]
+boundary = "right"
+value = [0.2, 0.1]
+[[reaction]]
+boundary = "right"
+[steps]
+increments = 4
+[output]
+folder = "out"
+[generate]
+source = "{source}"
+samples = 48
+fields = true
+[material.neo_hookean]
+shear_modulus = 1.0
+lame = 1.5
+"""
+
+
+def settings_of(folder: Path, **values: object) -> Settings:
+    known = {"macro": "previous", "micro": "previous", "soft": 1.0, "source": "rve", **values}
+    path = folder / "config.toml"
+    path.write_text(TOML.format(**known))
+    return read_config(path)
+
+
+def learned(folder: Path) -> Path:
+    settings = settings_of(folder)
+    return ensure_guess(settings, ensure_dataset(settings))
+
+
+@pytest.mark.parametrize(
+    ("macro", "micro"),
+    [("linear", "previous"), ("quadratic", "sensitivity"), ("linear", "learned")],
+)
+def test_a_run_with_guesses_ends_in_the_same_reaction(
+    tmp_path: Path, macro: str, micro: str
+) -> None:
+    """To 1e-8, the tolerance of both scales, with fewer iterations at both."""
+    learned(tmp_path)
+    plain = run(settings_of(tmp_path), MPI.COMM_SELF).results
+    warm_settings = settings_of(tmp_path, macro=macro, micro=micro)
+    warm = run(warm_settings, MPI.COMM_SELF).results
+    one, other = plain.reaction["right"], warm.reaction["right"]
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-8 * np.abs(one).max())
+    assert warm.newton_iterations < plain.newton_iterations
+    assert [entry.guess for entry in plain.history] == ["previous"] * 4
+    assert [entry.guess for entry in warm.history] == ["previous", "taken", "taken", "taken"]
+    assert (warm.micro_guesses["taken"] > 0) == (micro != "previous")
+    a, b = (r.micro_iterations / r.rve_solves for r in (plain, warm))
+    assert micro == "previous" or b < a
+    said = _summary(warm_settings, warm)
+    assert said["initial guesses of increments"] == "3 taken, 0 refused, 0 repeated"
+    assert ("initial guesses of cells" in said) == (micro != "previous")
+    assert not any("guess" in name for name in _summary(settings_of(tmp_path), plain))
+
+
+def test_generate_learns_from_fields_and_the_next_run_finds_the_guess(tmp_path: Path) -> None:
+    """The dataset is reused; the fields in it are those of the cell, in single precision."""
+    path, settings = learned(tmp_path), settings_of(tmp_path, micro="learned")
+    made = ensure_dataset(settings)
+    assert made.reused and path == tmp_path / "out" / "guess.npz" and path.is_file()
+    plain = load_material(settings_of(tmp_path))
+    strain = made.dataset.strain[:3, 0]
+    expected, kept = plain.evaluate(strain).hint, made.dataset.reports["fluctuation"][:3, 0]
+    np.testing.assert_allclose(kept, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    F = stretches(plain.kinematics, 60, 0.15)[48:, 0]
+    cold, warm = (m.evaluate(F) for m in (plain, load_material(settings)))
+    np.testing.assert_allclose(warm.stress, cold.stress, atol=1e-8 * np.abs(cold.stress).max())
+    assert warm.report["guess_taken"].all()
+    saved = warm.report["micro_iterations"].sum() / cold.report["micro_iterations"].sum()
+    assert saved < 0.5
+
+
+def test_datasets_without_fields_are_what_they_were(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    few = replace(settings.generate, fields=False, samples=8)
+    made = ensure_dataset(replace(settings, generate=few))
+    assert "fluctuation" not in made.dataset.reports and "cell" not in made.dataset.meta
+
+
+def test_a_guess_is_refused_for_another_cell_and_where_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no learned guess.*fields = true"):
+        load_material(settings_of(tmp_path, micro="learned"))
+    learned(tmp_path)
+    with pytest.raises(InputError, match="another cell"):
+        load_material(settings_of(tmp_path, micro="learned", soft=1.1))
+
+
+def test_fields_are_those_of_a_cell(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="source = 'rve'"):
+        ensure_dataset(settings_of(tmp_path, source="neo_hookean"))
