@@ -12,6 +12,7 @@ import ufl
 from mpi4py import MPI
 
 from fesurrogate.audit import audit
+from fesurrogate.build.guess import predictor_of
 from fesurrogate.build.places import MEND, check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
@@ -170,7 +171,8 @@ def _solved(
             model.apply_load(position.time)
             run_increments(
                 model.problem, model.apply_load, times, start=position,
-                max_cuts=settings.steps.max_cuts, on_accept=on_accept,
+                max_cuts=settings.steps.max_cuts, predictor=predictor_of(settings),
+                on_accept=on_accept,
             )  # fmt: skip
         except ConvergenceError as error:
             message = str(error)
@@ -224,6 +226,10 @@ def _solved(
         newton_iterations=sum(entry.newton_iterations for entry in record.history),
         rve_solves=total(sum(tally.counts["rve_solves"] for tally in tallies)),
         micro_iterations=total(sum(tally.counts["micro_iterations"] for tally in tallies)),
+        micro_guesses={
+            name: total(sum(tally.counts[f"guess_{name}"] for tally in tallies))
+            for name in ("taken", "refused", "repeated")
+        },
         evaluations=total(sum(tally.points for tally in tallies)),
         reaction=last.reaction if last else {},
         probes=last.probes if last else {},
@@ -352,6 +358,7 @@ class _Recorder:
                 reaction=reaction,
                 probes=probes,
                 fallback=fallen_back(self._model),
+                guess=increment.guess,
             )
         )
         if self._writer is not None:
