@@ -180,7 +180,7 @@ def test_recorded_paths_are_taken_without_their_rotations() -> None:
         ({"source": "rvee"}, "'rve'"), ({"increments": 3}, "path = 'proportional'"),
         ({"path": "recorded"}, "need each other"), ({"dt": 0.0}, "dt is 0.0"),
         ({"dt": (2.0, 1.0)}, "dt is"), ({"parameters": {"a": (2.0, 1.0)}}, "parameters.a"),
-        ({"parameters": {"b": (1.0, 2.0)}}, "expected .low, high. of each parameter .*: a"),
+        ({"parameters": {"b": (1.0, 2.0)}}, "expected NAME = .low, high. of each parameter .*: a"),
         ({"path": "random_walk", "increments": 2, "stretch": ((0.1, 0.2),) * 3}, "begin at rest"),
     ],
 )  # fmt: skip

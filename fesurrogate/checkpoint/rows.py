@@ -41,7 +41,8 @@ def write_rows(
         return
 
     def blocks() -> Iterator[NDArray]:
-        yield rows
+        for first in range(0, len(rows), step):
+            yield rows[first : first + step]
         for rank in range(1, comm.size):
             for first in range(0, counts[rank], step):
                 size = min(step, counts[rank] - first)
