@@ -58,6 +58,8 @@ class Material(ABC):
         num_state: s, columns of a state row (history; physics only).
         num_hint: h, columns of a hint row (may change an answer only within the tolerance).
         parameter_names: Names of the p per-point parameters.
+        parameter_ranges: Of parameters outside of which every point fails, where that is known: a
+            run is refused before it starts.
         tangent_error: Bound on the relative error of the tangent; 0 where it is consistent.
         collective: Whether :meth:`evaluate` communicates: ranks then cannot work on their own. A
             wrapper communicates where what it wraps does.
@@ -67,6 +69,7 @@ class Material(ABC):
     num_state: int = 0
     num_hint: int = 0
     parameter_names: tuple[str, ...] = ()
+    parameter_ranges: Mapping[str, tuple[float, float]] = {}
     tangent_error: float = 0.0
     collective: bool = False
 

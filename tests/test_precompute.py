@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fesurrogate.homogenize.engineering import hill_moduli
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import isotropic_stiffness
 from fesurrogate.micro import RVEMaterial, hexagonal_packing
+from fesurrogate.run import run
 
 MATRIX, FIBRE = (3.0, 0.35), (70.0, 0.2)
 EXPANSION = {"matrix": 5e-5, "fibre": 5e-6}
@@ -358,6 +360,48 @@ def test_a_guard_asks_the_cells_outside_of_the_table(tmp_path: Path) -> None:
     scale = np.abs(theirs.stress).max()
     np.testing.assert_allclose(ours.stress, theirs.stress, rtol=0, atol=1e-8 * scale)
     np.testing.assert_allclose(ours.tangent, theirs.tangent, rtol=0, atol=1e-8 * FIBRE[0])
+
+
+BODY = """
+[mesh]
+generator = "rectangle"
+cells = [2, 2]
+[[dirichlet]]
+boundary = "left"
+value = [0.0, 0.0]
+[[dirichlet]]
+boundary = "right"
+component = "x"
+value = 0.01
+[[reaction]]
+boundary = "left"
+"""
+
+
+def test_a_run_outside_of_the_table_is_refused_unless_it_is_guarded(
+    tmp_path: Path, capfd: Any
+) -> None:
+    """Share 0.2 + 0.6 x in a table from 0.2 to 0.7: refused at the door, or cells beyond."""
+    parameters = 'parameters = { "fractions.fibre" = "0.2 + 0.6*x[0]" }\n'
+    axes = '[precompute.axes."fractions.fibre"]\nlow = 0.2\nhigh = 0.7\npoints = 11\n'
+
+    def settings_with(material: str) -> Settings:
+        text = toml(axes=axes, quantities='["stiffness"]', material=material, more=BODY)
+        return settings_of(tmp_path, text)
+
+    settings = settings_with(parameters)
+    ensure_table(settings, MPI.COMM_SELF)
+    assert code_of("run", str(tmp_path / "case.toml")) == 2
+    said = capfd.readouterr().err
+    assert "parameters.fractions.fibre is from 0.2" in said and "from 0.2 to 0.7" in said
+    guarded = settings_with(parameters + '[material.guard]\nreference = "rve"\n')
+    results = run(guarded, MPI.COMM_SELF).results
+    last = results.history[-1]
+    assert results.converged and last.fallback is not None
+    assert 0 < last.fallback["outside"] < results.points
+    direct = run(replace(settings, material=replace(settings.material, kind="rve")), MPI.COMM_SELF)
+    exact = direct.results.reaction["left"][0]
+    assert results.reaction["left"][0] == pytest.approx(exact, rel=2e-3)  # of interpolation
 
 
 @pytest.mark.mpi

@@ -73,13 +73,14 @@ def parameters_of(material: Material, table: MaterialSettings, domain: mesh.Mesh
 
 
 def check_parameters(field: MaterialField) -> None:
-    """Refuse parameters that are not finite at a point of a field. Collective.
+    """Refuse parameters that are no numbers, or that the Material cannot take. Collective.
 
     Raises:
         InputError: On all ranks, with the name of the first such parameter.
     """
     names, comm = field.material.parameter_names, field.mesh.comm
-    wrong = (~np.isfinite(field.current_parameters())).sum(axis=0)  # (p,)
+    parameters = field.current_parameters()  # (n, p)
+    wrong = (~np.isfinite(parameters)).sum(axis=0)  # (p,)
     wrong = comm.allreduce(wrong, op=MPI.SUM)
     points = comm.allreduce(field.num_points, op=MPI.SUM)
     for name, number in zip(names, wrong, strict=True):
@@ -87,4 +88,15 @@ def check_parameters(field: MaterialField) -> None:
             raise InputError(
                 f"parameters.{name} is not finite at {number} of {points} points; expected a "
                 "formula that is a number at every point of the body"
+            )
+    for k, name in enumerate(names):
+        if name not in field.material.parameter_ranges:
+            continue
+        low, high = field.material.parameter_ranges[name]
+        least = comm.allreduce(parameters[:, k].min(initial=np.inf), op=MPI.MIN)
+        largest = comm.allreduce(parameters[:, k].max(initial=-np.inf), op=MPI.MAX)
+        if points and not (low <= least and largest <= high):
+            raise InputError(
+                f"parameters.{name} is from {least:.6g} to {largest:.6g} in the body; expected "
+                f"values from {low:.6g} to {high:.6g}: change the formula, or widen the table"
             )

@@ -45,14 +45,20 @@ class Axis:
             raise InputError(f"axis {self.name} has values that are not finite; expected numbers")
         object.__setattr__(self, "values", values)
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Return the ends of the axis, with what rounding may add."""
+        low, high = float(self.values[0]), float(self.values[-1])
+        slack = SLACK * (high - low)
+        return low - slack, high + slack
+
     def inside(
         self,
         points: Array,  # (n,)
     ) -> BoolArray:  # (n,)
         """Return which values lie on the axis, but for rounding."""
-        low, high = self.values[0], self.values[-1]
-        slack = SLACK * (high - low)
-        return np.asarray((points >= low - slack) & (points <= high + slack), dtype=np.bool_)
+        low, high = self.range
+        return np.asarray((points >= low) & (points <= high), dtype=np.bool_)
 
 
 def grid(axes: Sequence[Axis]) -> Array:  # (N, p)

@@ -54,6 +54,7 @@ class Table(Material):
         self.kinematics = kinematics
         self.tabulation = tabulation
         self.parameter_names = tuple(axis.name for axis in tabulation.axes)
+        self.parameter_ranges = {axis.name: axis.range for axis in tabulation.axes}
         self._entries = tabulation.entries(name)  # (N, m²)
 
     def respond(

@@ -60,6 +60,7 @@ class Rotated(Material):
         self.kinematics = material.kinematics
         self.num_state, self.num_hint = material.num_state, material.num_hint
         self.tangent_error = material.tangent_error
+        self.parameter_ranges = material.parameter_ranges
         self.collective = material.collective
         names = NAMES[self.kinematics.gdim]
         self._fixed: Array | None = None  # (1 or 3,)
