@@ -39,7 +39,7 @@ def point_bytes(material: Material, *, balanced: bool = False) -> int:
     m, s, h = material.kinematics.size, material.num_state, material.num_hint
     p = len(material.parameter_names)
     history = 2 * s + 3 * h
-    if balanced:  # answered elsewhere, then first the hint and last the state sorted and brought back
+    if balanced:  # answered, then first the hint and last the state sorted and brought back
         history = max(2 * s + 6 * h, 4 * s + 4 * h)
     rows = 4 * m + (1 + SCRATCH) * m * m + 2 * p + REPORTS
     return NUMBER * (history + rows)

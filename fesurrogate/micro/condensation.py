@@ -32,7 +32,7 @@ from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.iterative import LARGEST_FACTORISED, set_rigid_motions
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.solver import CellSolver
-from fesurrogate.micro.strain import affine_modes, num_fluctuating
+from fesurrogate.micro.strain import affine_modes, num_fluctuating, rotation_of
 
 LINEAR = 1e-12  # of a load, that columns may leave that enter to first order
 ROUNDING = 1e-14  # residual, relative to the nodal forces, that arithmetic can reach
@@ -209,7 +209,10 @@ class CellProblem:
                 self.taken = finite and bool(np.linalg.norm(self._residual(candidate)) < norm)
                 guess = candidate if self.taken else guess
                 self.assembly.restart()
-        return self.solver.solve(guess, cold=cold, tolerance=tolerance, tangent=tangent)
+        return self.solver.solve(
+            guess, cold=cold, tolerance=tolerance, tangent=tangent,
+            turn=rotation_of(self.kinematics, strain),
+        )  # fmt: skip
 
     def condense(
         self,

@@ -21,6 +21,7 @@ from fesurrogate.micro.guess import InitialGuess, Previous
 from fesurrogate.micro.localise import Localiser, MicroFields
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.reports import CellReports
+from fesurrogate.micro.strain import rotation_of
 
 SMALLEST_PART = 1 / 16  # of the strain, where it is applied in parts
 
@@ -284,10 +285,8 @@ def partial_strain(
     At finite strain F = R U it is R (1 + fraction (U - 1)), so that an observer who turns sees the
     same way turned; the straight one from 1 to a half turn passes det F = 0.
     """
-    rest = kinematics.rest
-    if kinematics.measure == "finite":
-        left, _, right = np.linalg.svd(strain.reshape(kinematics.gdim, kinematics.gdim))
-        rest = (left @ right).ravel()  # R, as det F > 0
+    rotation = rotation_of(kinematics, strain)
+    rest = kinematics.rest if rotation is None else rotation.ravel()
     return np.asarray(strain - (1 - fraction) * (strain - rest))
 
 

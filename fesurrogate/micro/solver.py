@@ -126,6 +126,7 @@ class CellSolver:
         cold: float,
         tolerance: float,
         tangent: bool,
+        turn: Array | None = None,  # (components, components)
     ) -> tuple[Array, int, bool]:
         """Return the unknowns in equilibrium, the iterations, and whether they are.
 
@@ -133,6 +134,7 @@ class CellSolver:
             guess: Where to start.
             cold: Norm of the residual without fluctuation.
             tolerance: Norm of the residual in equilibrium.
+            turn: Rotation of the cell as a whole: the start turns its stiffness with it.
             tangent: Whether linear answers will be asked for. If not, the start goes on as long as
                 it gets on, and the point may need no factorisation at all.
         """
@@ -140,7 +142,7 @@ class CellSolver:
             return self._newton(guess, tolerance)
         near, steps = accelerated_start(
             self._residual,
-            self._approach,
+            lambda residual: self._approach(residual, turn),
             guess,
             target=max(tolerance, HANDOVER * cold) if tangent else tolerance,
             most=min(MOST_STEPS, self._most),
@@ -151,11 +153,15 @@ class CellSolver:
         q, more, ok = self._newton(guess, tolerance)
         return q, iterations + more, ok
 
-    def _approach(self, residual: Array) -> Array:
+    def _approach(self, residual: Array, turn: Array | None) -> Array:
+        """Return R K0⁻¹ Rᵀ of a residual, with the stiffness K0 at rest and the rotation R."""
         assert self._reference is not None
+        if turn is not None:
+            residual = (residual.reshape(-1, len(turn)) @ turn).ravel()
         self._work.setArray(residual)
         self._reference.solve(self._work, self._solution)
-        return self._solution.getArray().copy()
+        answer = self._solution.getArray().copy()
+        return answer if turn is None else (answer.reshape(-1, len(turn)) @ turn.T).ravel()
 
     def _newton(
         self, guess: Array, tolerance: float, *, before: int | None = None

@@ -85,3 +85,14 @@ def strain_tensor(u: fem.Function, kinematics: Kinematics) -> Any:
 def strain_components(u: fem.Function, kinematics: Kinematics) -> Any:
     """Return what a Material takes: the strain (m,), in UFL."""
     return pack(kinematics, strain_tensor(u, kinematics))
+
+
+def rotation_of(
+    kinematics: Kinematics,
+    strain: Array,  # (m,), admissible
+) -> Array | None:  # (d, d)
+    """Return the rotation R of F = R U at finite strain, else None."""
+    if kinematics.measure != "finite":
+        return None
+    left, _, right = np.linalg.svd(strain.reshape(kinematics.gdim, kinematics.gdim))
+    return np.asarray(left @ right)
