@@ -18,6 +18,7 @@ SUBJECTS = (
     "guard",
     "robustness",
     "table",
+    "warmstart",
 )
 
 

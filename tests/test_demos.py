@@ -57,6 +57,12 @@ def test_the_graded_beam_and_its_own_checks(tmp_path: Path) -> None:
     assert picture.stat().st_size > 5000
 
 
+def test_warm_starts_end_in_the_same_answers(tmp_path: Path) -> None:
+    numbers = printed(DEMOS / "warm_start.py", tmp_path)
+    assert 1022 in numbers  # unknowns of the cell, beside what the demo asserts itself
+    assert (tmp_path / "output" / "warm_start" / "warm_start.png").stat().st_size > 5000
+
+
 def test_the_error_of_fe2_falls_as_the_cells_shrink(tmp_path: Path) -> None:
     script, text = tmp_path / "resolved.py", (DEMOS / "resolved.py").read_text()
     assert "ROWS = 8 " in text and "CELLS = (2, 4, 8, 16) " in text
