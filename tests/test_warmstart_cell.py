@@ -255,3 +255,65 @@ def test_guesses_that_do_not_fit_are_refused() -> None:
     flat = np.tile(F[:1], (20, 1)) + np.outer(np.linspace(0, 0.1, 20), [1, 0, 0, 0])
     with pytest.raises(InputError, match="fill all directions"):
         fit_modes(PLANE, flat, RNG.normal(size=(20, 6)))
+
+
+def test_what_a_point_was_corrects_what_was_learned() -> None:
+    """From few samples g errs; of q' + g(F) - g(F') the error falls with the step, to first order."""
+    F = stretches(PLANE, 128, 0.2)[:16, 0]
+    coarse = fit_modes(PLANE, F, rubber().evaluate(F).hint)
+    rve, none = rubber().beginning_with(coarse), np.zeros((3, 0))
+    before, direction = unseen(3), RNG.normal(size=(3, 4))
+    hint, errors = rve.evaluate(before).hint, []
+    for size in (4e-3, 2e-3):
+        after = before + size * direction
+        exact = rubber().evaluate(after).hint
+        _, guess = coarse.start(after, none, hint, rve.num_unknowns)
+        assert guess is not None
+        errors.append(np.linalg.norm(guess - exact))
+        assert errors[-1] < 0.3 * np.linalg.norm(coarse.fluctuation(after, none) - exact)
+    assert 0.8 < np.log2(errors[0] / errors[1]) < 1.3
+
+
+def test_a_linear_cell_is_learned_exactly_from_few() -> None:
+    """Radial basis functions with a polynomial tail of degree 2 hold what is linear."""
+    small = Kinematics(2)
+    phases: dict[str, Phase | Material] = {
+        "matrix": linear_elastic(young=1.0, poisson=0.3),
+        "inclusion": linear_elastic(young=10.0, poisson=0.2),
+    }
+    rve = cell(small, phases, 4)
+    strain = RNG.normal(size=(24, 3))
+    fluctuations = rve.evaluate(strain).hint
+    guess = fit_modes(small, strain[:14], fluctuations[:14])
+    assert len(guess.modes) == 3  # one a strain component
+    found = guess.fluctuation(strain[14:], np.zeros((10, 0)))
+    np.testing.assert_allclose(
+        found, fluctuations[14:], atol=1e-6 * np.abs(fluctuations).max(), rtol=0
+    )
+
+
+def test_parameters_of_a_point_are_inputs() -> None:
+    """A modulus of the inclusion that differs from point to point."""
+    unit = mesh.create_unit_square(MPI.COMM_SELF, 4, 4)
+    tags = {"matrix": np.arange(0, 20, dtype=np.int32), "band": np.arange(20, 32, dtype=np.int32)}
+    phases = {
+        "matrix": neo_hookean(shear_modulus=1.0, lame=1.5),
+        "band": neo_hookean(shear_modulus=10.0, lame=15.0),
+    }
+    rve = RVEMaterial(
+        make_cell(unit, tags), phases, PLANE, degree=1, parameters=["band.shear_modulus"]
+    )
+    F = stretches(PLANE, 104, 0.1)[:, 0]
+    moduli = RNG.uniform(5.0, 15.0, size=(104, 1))
+    solved = rve.evaluate(F[:96], parameters=moduli[:96])
+    guess = fit_modes(PLANE, F[:96], solved.hint, parameters=moduli[:96])
+    cold = rve.evaluate(F[96:], parameters=moduli[96:])
+    found = guess.fluctuation(F[96:], moduli[96:])
+    assert np.linalg.norm(found - cold.hint) < 0.01 * np.linalg.norm(cold.hint)
+    other = guess.fluctuation(F[96:], moduli[96:][::-1])
+    assert np.linalg.norm(other - cold.hint) > 0.01 * np.linalg.norm(cold.hint)
+    warm = rve.beginning_with(guess).evaluate(F[96:], parameters=moduli[96:])
+    scale = RTOL * np.abs(cold.stress).max()
+    np.testing.assert_allclose(warm.stress, cold.stress, rtol=0, atol=scale)
+    saved = warm.report["micro_iterations"].sum() / cold.report["micro_iterations"].sum()
+    assert saved < 0.75
