@@ -258,7 +258,7 @@ def test_guesses_that_do_not_fit_are_refused() -> None:
 
 
 def test_what_a_point_was_corrects_what_was_learned() -> None:
-    """From few samples g errs; of q' + g(F) - g(F') the error falls with the step, to first order."""
+    """From few samples g errs; q' + g(F) - g(F') errs in proportion to the step: to first order."""
     F = stretches(PLANE, 128, 0.2)[:16, 0]
     coarse = fit_modes(PLANE, F, rubber().evaluate(F).hint)
     rve, none = rubber().beginning_with(coarse), np.zeros((3, 0))
