@@ -1,6 +1,6 @@
 """The command line, ``fesurrogate COMMAND``.
 
-Commands: run, homogenize, generate, precompute, inspect, train, check, doctor.
+Commands: run, homogenize, generate, precompute, compress, inspect, train, check, doctor.
 
 Exit codes: 0 done (converged), 1 an error in the program, 2 bad input, 3 did not converge, 4
 stopped and can be continued, 130 ended at once. Options of PETSc, one dash and a word, are handed
@@ -263,6 +263,27 @@ def precompute(
     for name, (mean, largest) in made.errors.items():
         lines.append(f"interpolation of {name}: error {mean:.2%} in the mean, up to {largest:.2%}")
     return CONVERGED, "\n".join(lines)
+
+
+@app.command()
+def compress(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(help="A table, table.h5.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", help="The file that is written.")],
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Error of an entry.")] = 0.005,
+) -> tuple[int, str]:
+    """Write a table as tensor trains, every entry within a tolerance."""
+    from fesurrogate.build.ranks import together
+    from fesurrogate.hierarchical.compress import compress as write
+
+    comm = context.obj
+    first = comm is None or comm.rank == 0
+    found = together(comm, lambda: write(table, output, tolerance) if first else None)
+    lines = [
+        f"{name}: {each.numbers[0]} numbers became {each.numbers[1]}, error up to {each.error:.2e}"
+        for name, each in (found or {}).items()
+    ]
+    return CONVERGED, "\n".join([*lines, f"wrote {output}"])
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """One HDF5 file of a table, which says by itself what it holds.
 
     /axes/K            (k,), attributes name and unit; in the order of K
-    /quantities/NAME   (k₁, ..., k_p, ...)
+    /quantities/NAME   (k₁, ..., k_p, ...); or, compressed,
+    /cores/NAME/K      (r, k, r') each, a tensor train of the axes and of the numbers of an entry
     /ok                (k₁, ..., k_p)
     /held_out          points (N, p), ok (N,), quantities/NAME (N, ...)
 
-Attributes of the file: format, measure, gdim, convention, units, cell, meta (JSON), checksum.
+Attributes of the file: format, measure, gdim, convention, units, cell, axes, entries
+(shape of an entry by name) and meta (JSON), checksum.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +29,34 @@ from fesurrogate.data.shard import UNREADABLE, h5py, replace_with
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.tabulation import Scattered, Tabulation
-from fesurrogate.kinematics import Kinematics
+from fesurrogate.hierarchical.tensor_train import expanded
+from fesurrogate.kinematics import Array, BoolArray, Kinematics
 
 FORMAT = "fesurrogate table 1"
+LARGEST = 2**30
+"""Numbers of a quantity, expanded."""
 AGAIN = "make it again with: fesurrogate precompute CONFIG"
 
 
-def write_tabulation(tabulation: Tabulation, path: str | os.PathLike[str]) -> None:
+def write_tabulation(
+    tabulation: Tabulation,
+    path: str | os.PathLike[str],
+    *,
+    cores: Mapping[str, Sequence[Array]] | None = None,
+) -> None:
     """Write a table in place of the one that may be there, in one move.
+
+    Args:
+        tabulation: The table.
+        path: The file.
+        cores: Tensor trains that are written in place of the quantities, by their names.
 
     Raises:
         MissingPackageError: h5py is not installed.
         OSError: The file cannot be written.
     """
     memory, place = io.BytesIO(), Path(path)
-    arrays = dict(_arrays(tabulation))
+    arrays = dict(_arrays(tabulation, cores))
     head = {
         "format": FORMAT,
         "measure": tabulation.kinematics.measure,
@@ -49,6 +65,7 @@ def write_tabulation(tabulation: Tabulation, path: str | os.PathLike[str]) -> No
         "units": tabulation.units,
         "cell": tabulation.cell,
         "axes": json.dumps([[axis.name, axis.unit] for axis in tabulation.axes]),
+        "entries": json.dumps({name: tabulation.trailing(name) for name in tabulation.quantities}),
         "meta": json.dumps(dict(tabulation.meta), default=str),
     }
     with h5py().File(memory, "w") as file:
@@ -127,11 +144,17 @@ def check_cell(tabulation: Tabulation, cell: str, path: Path) -> None:
         )
 
 
-def _arrays(tabulation: Tabulation) -> Iterator[tuple[str, NDArray]]:
+def _arrays(
+    tabulation: Tabulation, cores: Mapping[str, Sequence[Array]] | None
+) -> Iterator[tuple[str, NDArray]]:
     for k, axis in enumerate(tabulation.axes):
         yield f"axes/{k}", axis.values
+    for name, train in (cores or {}).items():
+        for k, core in enumerate(train):
+            yield f"cores/{name}/{k}", core
     for name, array in tabulation.quantities.items():
-        yield f"quantities/{name}", array
+        if name not in (cores or {}):
+            yield f"quantities/{name}", array
     yield "ok", tabulation.ok
     held = tabulation.held_out
     if held is not None:
@@ -172,16 +195,48 @@ def _assembled(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Tabula
             _below(arrays, "held_out/quantities/"),
             arrays["held_out/ok"].astype(np.bool_),
         )
+    ok = arrays["ok"].astype(np.bool_)
+    quantities = _below(arrays, "quantities/")
+    for name, shape in json.loads(head["entries"]).items():
+        if name not in quantities:
+            cores = _below(arrays, f"cores/{name}/")
+            train = [cores[str(k)] for k in range(len(cores))]
+            quantities[name] = quantity_of(train, ok, tuple(shape))
     return Tabulation(
         kinematics,
         axes,
-        _below(arrays, "quantities/"),
-        arrays["ok"].astype(np.bool_),
+        quantities,
+        ok,
         held,
         head["units"],
         head["cell"],
         json.loads(head["meta"]),
     )
+
+
+def quantity_of(train: Sequence[Array], ok: BoolArray, shape: tuple[int, ...]) -> Array:
+    """Return the quantity of a train, NaN where there is no entry; a matrix is symmetric.
+
+    Args:
+        train: Cores of the axes, and of the numbers of an entry.
+        ok: (k₁, ..., k_p), where there is an entry.
+        shape: Of an entry.
+
+    Raises:
+        ValueError: The cores are of another table.
+    """
+    whole = (*ok.shape, math.prod(shape))
+    if not train or math.prod(whole) > LARGEST:
+        raise ValueError("a quantity is missing, or of more numbers than a table may have")
+    if [core.ndim for core in train] != [3] * len(train) or whole != tuple(
+        core.shape[1] for core in train
+    ):
+        raise ValueError("cores do not match the axes")
+    entries = expanded(train).reshape(*ok.shape, *shape)
+    if len(shape) == 2 and shape[0] == shape[1]:
+        entries = 0.5 * (entries + entries.swapaxes(-1, -2))
+    entries[~ok] = np.nan
+    return entries
 
 
 def _below(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
