@@ -17,9 +17,10 @@ from fesurrogate.build.places import MEND, check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
 from fesurrogate.certify import (
+    Certification,
     certify,
-    direct_problem,
     not_certified,
+    prepare,
     wants_certificate,
     write_certified,
 )
@@ -38,7 +39,7 @@ from fesurrogate.memory import beside_peak
 from fesurrogate.micro_output import MicroOutput, full_tensors, has_cells
 from fesurrogate.path_output import PathOutput
 from fesurrogate.progress import progress_bar, tell
-from fesurrogate.results import HistoryEntry, Results, versions
+from fesurrogate.results import CertifiedResults, HistoryEntry, Results, versions
 from fesurrogate.run_checkpoint import Keeper, Taken
 
 FILES = (
@@ -111,14 +112,15 @@ def run(
     needed = model.memory.summed(comm)
     tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
     model.problem.stop = stop
-    direct = None
+    prepared = None
     if wants_certificate(settings):
-        direct = direct_problem(model, allow_code=allow_code)
-        direct.problem.stop = stop
+        prepared = prepare(model, allow_code=allow_code, stop=stop)
     with Keeper.held(output, comm, settings.output) as keeper:
         taken = keeper.take(model) if restart else Taken()
         begin -= taken.seconds.get("total", 0.0)
-        return _solved(model, output, keeper, taken, begin=begin, progress=progress, direct=direct)
+        return _solved(
+            model, output, keeper, taken, begin=begin, progress=progress, prepared=prepared
+        )
 
 
 def _solved(
@@ -129,7 +131,7 @@ def _solved(
     *,
     begin: float,
     progress: bool,
-    direct: MacroModel | None,
+    prepared: Certification | None,
 ) -> Run:
     """Solve from where a checkpoint was taken, or from the start. Collective."""
     settings, comm = model.settings, model.mesh.mesh.comm
@@ -199,8 +201,8 @@ def _solved(
             audited = audit(model, last_dt, points=wanted)
         watch["audit"] = time.perf_counter() - start
     certified = None
-    if direct is not None and not message:
-        certified = certify(model, direct)
+    if prepared is not None and not message:
+        certified = certify(prepared)
         watch["certify"] = certified.seconds
         if not certified.converged:
             interrupted = certified.interrupted
@@ -215,8 +217,9 @@ def _solved(
     def total(count: int) -> int:
         return int(comm.allreduce(count))
 
-    last = certified if certified and certified.converged else None
-    last = last or (record.history[-1] if record.history else None)
+    last: CertifiedResults | HistoryEntry | None = record.history[-1] if record.history else None
+    if certified is not None and certified.converged:
+        last = certified
     V = model.u.function_space
     results = Results(
         title=settings.title,
@@ -252,8 +255,8 @@ def _solved(
     )
     try:
         if output is not None:
-            if direct is not None and certified is not None and certified.converged:
-                write_certified(output, direct)
+            if prepared is not None and certified is not None and certified.converged:
+                write_certified(output, prepared.direct)
             write_json(output / "results.json", results.as_json(), comm)
         if record.paths is not None and not interrupted:
             record.paths.write(len(record.history))
@@ -261,6 +264,7 @@ def _solved(
         if not interrupted:
             message, interrupted = f"{error}; make room{keeper.said()}", True
         results = replace(results, converged=False, message=message)
+    direct = None if prepared is None else prepared.direct
     return Run(results, model, record.micro, interrupted, keeper.newest, failed_points, direct)
 
 

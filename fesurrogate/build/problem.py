@@ -27,6 +27,7 @@ from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rect
 from fesurrogate.fem.problem import MacroProblem
 from fesurrogate.fem.strain import strain_of
 from fesurrogate.kinematics import Array
+from fesurrogate.material import Material
 from fesurrogate.memory import MemoryEstimate, check_fits
 
 AXES = {"x": 0, "y": 1, "z": 2}
@@ -93,6 +94,7 @@ def build_problem(
     *,
     allow_code: bool = False,
     beside: MacroModel | None = None,
+    wrap: Callable[[Material], Material] | None = None,
 ) -> MacroModel:
     """Return the macro problem of the settings, checked as far as it can be unsolved. Collective.
 
@@ -101,6 +103,7 @@ def build_problem(
         comm: Communicator of the macro mesh.
         allow_code: Whether a user's module may be imported.
         beside: A problem of the same body, whose mesh and space of the unknown are taken.
+        wrap: Called with the Material of each region, for the one that is taken in its place.
 
     Raises:
         InputError: On all ranks, with the same message.
@@ -155,6 +158,8 @@ def build_problem(
             parameters = parameters_of(material, table, mesh)
         if spread[name]:
             material = Balanced(material, comm)
+        if wrap is not None:
+            material = wrap(material)
         strain = strain_of(u, kinematics)
         fields[name] = MaterialField(
             material, strain, degree=degree, cells=cells, parameters=parameters

@@ -1,7 +1,8 @@
 """Materials of Materials: the same answers from other ranks, or from another model."""
 
 from fesurrogate.combine.balanced import Balanced
+from fesurrogate.combine.corrected import Corrected
 from fesurrogate.combine.gathered import Gathered, server_number
 from fesurrogate.combine.guarded import Guarded
 
-__all__ = ["Balanced", "Gathered", "Guarded", "server_number"]
+__all__ = ["Balanced", "Corrected", "Gathered", "Guarded", "server_number"]
