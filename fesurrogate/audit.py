@@ -38,7 +38,7 @@ def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditR
         return None
     weights = [point_weights(field) for field in audited]
     served = [_served(field) for field in audited]
-    doubts = [_doubt(field)[rows] for field, rows in zip(audited, served, strict=True)]
+    doubts = [doubt_of(field)[rows] for field, rows in zip(audited, served, strict=True)]
     volume = np.concatenate([w[rows] for w, rows in zip(weights, served, strict=True)])
     begin, total = _share(comm, len(volume))
     whole_volume = np.concatenate(comm.allgather(volume))
@@ -88,8 +88,12 @@ def _served(field: MaterialField) -> Any:  # (k,)
     return np.flatnonzero(field.response.report["fallback"] == 0)
 
 
-def _doubt(field: MaterialField) -> Array:  # (n,)
-    """Return the doubt of each point, in limits of the measure that doubts it most."""
+def doubt_of(field: MaterialField) -> Array:  # (n,)
+    """Return the doubt of each point, in limits of the measure that doubts it most.
+
+    Args:
+        field: Guarded, after an update.
+    """
     assert field.response is not None and isinstance(field.material, Guarded)
     trust, report = field.material.trust, field.response.report
     doubt: Array = np.zeros(field.num_points)
