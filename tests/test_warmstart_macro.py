@@ -12,7 +12,7 @@ from mpi4py import MPI
 from fesurrogate.errors import InputError
 from fesurrogate.fem import MacroProblem, MaterialField, strain_of
 from fesurrogate.fem.mesh import rectangle
-from fesurrogate.fem.stepping import Increment, run_increments
+from fesurrogate.fem.stepping import Increment, Position, run_increments
 from fesurrogate.kinematics import Array
 from fesurrogate.laws import NeoHookean
 from fesurrogate.warmstart import Extrapolation
@@ -145,6 +145,17 @@ def test_a_load_that_is_held_needs_no_guess() -> None:
 
     increments = run_increments(problem, held, [0.1, 0.2, 0.3, 0.4], predictor=Extrapolation(1))
     assert increments[-1].guess == "refused" and increments[-1].iterations <= 1
+
+
+def test_the_rest_of_a_run_begins_from_the_accepted_unknown() -> None:
+    """A new extrapolation knows nothing of the increments before; its order rises again."""
+    problem, load = plate()
+    run_increments(problem, load, TIMES[:5], predictor=Extrapolation(2))
+    rest = run_increments(
+        problem, load, TIMES, start=Position(TIMES[4]), predictor=Extrapolation(2)
+    )
+    assert [i.guess for i in rest] == ["previous", *["taken"] * 4]
+    np.testing.assert_allclose(problem.u.x.array, solved()[0], rtol=0, atol=1e-8)
 
 
 def test_other_orders_are_refused() -> None:

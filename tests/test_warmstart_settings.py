@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from fesurrogate.build import dataset
 from fesurrogate.build.dataset import ensure_dataset
 from fesurrogate.build.guess import ensure_guess
 from fesurrogate.build.materials import load_material
@@ -98,10 +99,11 @@ def test_a_run_with_guesses_ends_in_the_same_reaction(
 
 def test_generate_learns_from_fields_and_the_next_run_finds_the_guess(tmp_path: Path) -> None:
     """The dataset is reused; the fields in it are those of the cell, in single precision."""
-    path, settings = learned(tmp_path), settings_of(tmp_path, micro="learned")
-    made = ensure_dataset(settings)
+    settings = settings_of(tmp_path, micro="learned")
+    path = ensure_guess(settings, ensure_dataset(settings))  # its own cells begin without
+    made = ensure_dataset(settings_of(tmp_path))
     assert made.reused and path == tmp_path / "out" / "guess.npz" and path.is_file()
-    plain = load_material(settings_of(tmp_path))
+    plain, settings = load_material(settings_of(tmp_path)), settings_of(tmp_path, micro="learned")
     strain = made.dataset.strain[:3, 0]
     expected, kept = plain.evaluate(strain).hint, made.dataset.reports["fluctuation"][:3, 0]
     np.testing.assert_allclose(kept, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
@@ -113,11 +115,20 @@ def test_generate_learns_from_fields_and_the_next_run_finds_the_guess(tmp_path: 
     assert saved < 0.5
 
 
-def test_datasets_without_fields_are_what_they_were(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+def test_datasets_without_fields_are_what_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is no part of what they are known by, so that those of before are found again."""
+    settings, ingredients = settings_of(tmp_path), []
+    monkeypatch.setattr(
+        dataset, "fingerprint", lambda *given: ingredients.append(given) or "0" * 16
+    )
     few = replace(settings.generate, fields=False, samples=8)
     made = ensure_dataset(replace(settings, generate=few))
     assert "fluctuation" not in made.dataset.reports and "cell" not in made.dataset.meta
+    assert "'fields'" not in str(ingredients)
+    ensure_dataset(settings)
+    assert "'fields': True" in str(ingredients)
 
 
 def test_a_guess_is_refused_for_another_cell_and_where_there_is_none(tmp_path: Path) -> None:

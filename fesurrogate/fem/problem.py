@@ -245,16 +245,6 @@ class MacroProblem:
         self._residual(self.snes, self._solution, self._work.x.petsc_vec)
         return float(la.norm(self._work.x))  # not PETSc's, which knows of no change to the array
 
-    def guess(
-        self,
-        values: Array,  # (owned and ghost unknowns,)
-    ) -> None:
-        """Take values as the present u, but for the Dirichlet ones."""
-        self.u.x.array[:] = values
-        for bc in self.bcs:
-            bc.set(self.u.x.array)
-        self.u.x.scatter_forward()
-
     def accept(self) -> None:
         """Take the present u and the fields' responses as the accepted state."""
         self._accepted = self.u.x.array.copy()

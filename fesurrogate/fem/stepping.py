@@ -166,7 +166,7 @@ def _begin(
     if guess is None:
         return "previous", None
     classical = problem.initial_residual(end - time)
-    problem.guess(guess)
+    problem.u.x.array[:] = guess
     if problem.initial_residual(end - time) < classical:
         held = HELD * problem.largest_residual
         return "taken", max(problem.relative_tolerance * classical, held)
