@@ -10,10 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contract import (
+    Batch,
+    check_consistent,
+    check_contract,
+    check_pure,
+    check_shapes_are_refused,
+    check_total,
+)
 from mpi4py import MPI
+from test_contract import strains_for
 from verification import jump_modes, laminated
 
 from fesurrogate.build import load_material
+from fesurrogate.build.context import Context
+from fesurrogate.build.family import family_of
 from fesurrogate.build.precompute import PrecomputedTable, ensure_table
 from fesurrogate.cli import main
 from fesurrogate.config import Settings, read_config
@@ -241,6 +252,35 @@ ALIGNED = (
     'kind = "transversely_isotropic"\nyoung_along = 70.0\nyoung_across = 20.0\nshear_along = 7.0\n'
     "poisson_along = 0.2\npoisson_across = 0.3\ndirection = [1.0, 0.0]\nrotated = true"
 )
+
+
+def test_contract_of_a_family(tmp_path: Path) -> None:
+    """All of it for constants of phases; with numbers of the cell all but the sensitivity.
+
+    Tolerances are the solver's, rtol 1e-8 of the residual, for stresses of first order in it.
+    """
+    text = toml(FIBRES.replace("resolution = 6", "resolution = 3"))
+    rve = settings_of(tmp_path, text).material
+    assert rve is not None and rve.rve is not None
+    table = rve.rve
+    strains = strains_for(Kinematics(2))[:6]
+    context = Context(Kinematics(2), (), parameters=("fibre.young", "matrix.poisson"))
+    parameters = np.tile([60.0, 0.3], (6, 1))
+    check_contract(family_of(table, context)[0], strains, parameters=parameters, tolerance=1e-6)
+    context = replace(context, parameters=("fibre.young", "volume_fraction"))
+    family = family_of(table, context)[0]
+    assert family.parameter_names == context.parameters
+    parameters = np.stack([np.full(6, 60.0), np.repeat([0.3, 0.5, 0.4], 2)], axis=1)
+    batch = Batch(strains, np.zeros((6, 0)), 1.0, parameters, np.zeros((6, 0)))
+    check_pure(family, batch, 1e-6)
+    check_total(family, batch, 1e-6)
+    check_consistent(family, batch, 1e-6, 0.02)
+    check_shapes_are_refused(family, batch)
+    whole = batch.answered_by(family)
+    order = np.array([4, 0, 5, 2, 1, 3])
+    permuted = batch.rows(order).answered_by(family)
+    np.testing.assert_allclose(permuted.stress, whole.stress[order], rtol=1e-6, atol=1e-6)
+
 
 # -- the command ----------------------------------------------------------------------------
 

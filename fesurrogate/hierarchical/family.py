@@ -130,8 +130,7 @@ class CellFamily(Material):
             if moduli is not None:
                 moduli[rows] = answer.tangent
             if slopes is not None:
-                assert answer.sensitivity is not None
-                slopes[rows] = answer.sensitivity[:, :, np.argsort(self._columns)]
+                slopes[rows] = answer.sensitivity
             for name, array in report.items():
                 array[rows] = answer.report[name]
         self._add_quantities(ordered, ok, report)
