@@ -121,7 +121,8 @@ class CertifiedResults:
         interrupted: Whether it was stopped before.
         reason: PETSc's word for how it ended.
         newton_iterations: Macro iterations.
-        residual_norms: Euclidean norms, that of the surrogate's solution first.
+        residual_norms: Euclidean norms: that of the surrogate's solution, then that of where it
+            leads when it is set right, if it does, and of Newton's iterates from there.
         rve_solves: Solves of a cell, all ranks.
         micro_iterations: Newton iterations inside the cells.
         reaction: By name; empty unless converged.
