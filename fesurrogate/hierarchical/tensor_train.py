@@ -26,7 +26,8 @@ def tensor_train(
     """
     shape = array.shape
     share = error**2 / max(len(shape) - 1, 1)  # squared, of each truncation
-    cores, rest, rank = [], np.array(array, dtype=np.float64), 1
+    cores: list[Array] = []
+    rest, rank = np.array(array, dtype=np.float64), 1
     for size in shape[:-1]:
         left, values, right = np.linalg.svd(rest.reshape(rank * size, -1), full_matrices=False)
         lost = np.append(np.cumsum(values[::-1] ** 2)[::-1], 0.0)  # beyond each rank, squared
@@ -42,10 +43,10 @@ def expanded(
     cores: Sequence[Array],  # (r_{k-1}, n_k, r_k) each
 ) -> Array:  # (n₁, ..., n_p)
     """Return the array of a train."""
-    whole = cores[0]
+    whole: Array = cores[0]
     for core in cores[1:]:
-        whole = np.tensordot(whole, core, axes=1)
-    return np.asarray(whole[0, ..., 0])
+        whole = np.asarray(np.tensordot(whole, core, axes=1), dtype=np.float64)
+    return np.asarray(whole[0, ..., 0], dtype=np.float64)
 
 
 def pruned(
