@@ -90,7 +90,7 @@ certified, audit = guarded.certified, guarded.audit
 
 # %% [markdown]
 # ## What the guard did, what the audit expects, what is certain
-# The audit knows 60 points, the certified answer all: the one should lie in the interval of the
+# The audit knows some 60 points, the certified answer all: the one should lie in the interval of the
 # other, in 95 of 100 runs, up to what is of second order in the network's error.
 
 
@@ -169,7 +169,7 @@ say(f"picture, results.json and fields for ParaView: {folder}")
 
 # %% [markdown]
 # ## What must hold
-# The certified answer is the direct one, for less than a third of its solves; the guarded one is
+# The certified answer is the direct one, for less than a quarter of its solves; the guarded one is
 # within the tolerance, and better than the network alone, whose envelope the load has left.
 
 # %%
@@ -177,6 +177,6 @@ assert 0 < sum(guarded.history[-1].fallback.values()) < guarded.points
 assert direct.largest_stretch > 1.0 + 2.0 * settings.generate.stretch
 assert abs(force(certified.reaction) / truth - 1.0) < 1e-8
 assert np.abs(np.subtract(certified.probes["tip"], direct.probes["tip"])).max() < 1e-8 * 18.0
-assert 3 * certified.rve_solves < direct.rve_solves
+assert 4 * certified.rve_solves < direct.rve_solves
 errors = [abs(answers[name][0] / truth - 1.0) for name in ("guarded", "network alone")]
 assert errors[0] < guard.tolerance and errors[0] < errors[1], errors
