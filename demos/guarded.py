@@ -90,8 +90,8 @@ certified, audit = guarded.certified, guarded.audit
 
 # %% [markdown]
 # ## What the guard did, what the audit expects, what is certain
-# The audit knows some 60 points, the certified answer all: the one should lie in the interval of the
-# other, in 95 of 100 runs, up to what is of second order in the network's error.
+# The audit knows some 60 points, the certified answer all: that should lie in the interval of the
+# audit, in 95 of 100 runs, up to what is of second order in the network's error.
 
 
 # %%
