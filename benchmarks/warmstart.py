@@ -31,6 +31,7 @@ from fesurrogate.run import run
 from fesurrogate.warmstart import FluctuationModes, Sensitivity, Zero, fit_modes
 
 COOK = Path(__file__).parents[1] / "demos" / "cook_membrane.toml"
+COOK_CELLS = (2, 2)  # of the macro mesh: 36 points
 EXTENT = 0.2
 
 
@@ -181,12 +182,14 @@ def cook() -> None:
     choices = {
         "cold": ("previous", "zero"),
         "previous": ("previous", "previous"),
-        "sensitivity": ("linear", "sensitivity"),
-        "learned": ("quadratic", "learned"),
+        "sensitivity": ("previous", "sensitivity"),
+        "learned": ("previous", "learned"),
+        "learned_quadratic": ("quadratic", "learned"),
     }
     with tempfile.TemporaryDirectory() as folder:
         output = replace(settings.output, folder=Path(folder), pictures=False, fields=False)
-        settings = replace(settings, generate=generate, output=output)
+        mesh = replace(settings.mesh, cells=COOK_CELLS) if settings.mesh else None
+        settings = replace(settings, generate=generate, output=output, mesh=mesh)
         begin = time.perf_counter()
         ensure_guess(settings, ensure_dataset(settings))
         learning = time.perf_counter() - begin
@@ -201,7 +204,8 @@ def cook() -> None:
             detail=f"macro {choices[name][0]}, micro {choices[name][1]}: "
             f"{each.seconds['solving']:.1f} s, {each.newton_iterations} Newton iterations, "
             f"{each.micro_iterations / each.rve_solves:.2f} in a cell, {each.rve_solves} solves; "
-            f"reaction differs by {difference:.1e}; learning: {learning:.1f} s",
+            f"reaction differs by {difference:.1e}; guesses of increments: "
+            f"{', '.join(entry.guess for entry in each.history)}; learning: {learning:.1f} s",
         )  # fmt: skip
 
 
