@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from fesurrogate.build.guard import guard_of
 from fesurrogate.build.problem import MacroModel
-from fesurrogate.combine import Guarded
 from fesurrogate.fem.adjoint import Adjoint
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.points import point_weights
@@ -33,7 +33,7 @@ def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditR
         The estimate; None where no field is guarded.
     """
     comm = model.mesh.mesh.comm
-    audited = [field for field in model.fields.values() if isinstance(field.material, Guarded)]
+    audited = [field for field in model.fields.values() if guard_of(field.material) is not None]
     if not audited:
         return None
     weights = [point_weights(field) for field in audited]
@@ -94,8 +94,9 @@ def doubt_of(field: MaterialField) -> Array:  # (n,)
     Args:
         field: Guarded, after an update.
     """
-    assert field.response is not None and isinstance(field.material, Guarded)
-    trust, report = field.material.trust, field.response.report
+    found_guard = guard_of(field.material)
+    assert field.response is not None and found_guard is not None
+    trust, report = found_guard[0].trust, field.response.report
     doubt: Array = np.zeros(field.num_points)
     for name, limit in zip(trust.names, trust.limits, strict=True):
         found = report[f"doubt_{name}"]
@@ -106,12 +107,12 @@ def doubt_of(field: MaterialField) -> Array:  # (n,)
 
 def _difference(field: MaterialField, rows: Any, dt: float) -> tuple[Array, int]:  # (k, m)
     """Return the reference's stress less the accepted one; zero, and counted, where it fails."""
-    response, material = field.response, field.material
-    assert response is not None and isinstance(material, Guarded)
+    response, guard = field.response, guard_of(field.material)
+    assert response is not None and guard is not None
     strain, parameters = field.current_strain(), field.current_parameters()
-    truth = material.ask_reference(
+    truth = guard[1].evaluate(
         strain[rows], response.state[rows], dt,
-        parameters=parameters[rows], hint=response.hint[rows],
+        parameters=parameters[rows], hint=response.hint[rows], tangent=False,
     )  # fmt: skip
     difference = np.where(truth.ok[:, None], truth.stress - response.stress[rows], 0.0)
     return difference, int((~truth.ok).sum())

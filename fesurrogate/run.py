@@ -12,6 +12,7 @@ import ufl
 from mpi4py import MPI
 
 from fesurrogate.audit import audit
+from fesurrogate.build.guard import guard_of
 from fesurrogate.build.guess import predictor_of
 from fesurrogate.build.places import MEND, check_files
 from fesurrogate.build.problem import MacroModel, build_problem
@@ -24,7 +25,6 @@ from fesurrogate.certify import (
     wants_certificate,
     write_certified,
 )
-from fesurrogate.combine import Guarded
 from fesurrogate.combine.guarded import LATCHED
 from fesurrogate.config import Settings
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
@@ -307,16 +307,18 @@ def reported(
 def fallen_back(model: MacroModel) -> dict[str, int] | None:
     """Return how many points fell back, by the measure that doubted them. Collective."""
     counts: dict[str, int] = {}
-    guarded = [f for f in model.fields.values() if isinstance(f.material, Guarded)]
-    for field in guarded:
-        assert field.response is not None and isinstance(field.material, Guarded)
+    for field in model.fields.values():
+        guard = guard_of(field.material)
+        if guard is None:
+            continue
+        assert field.response is not None
         report = field.response.report
         reasons = report["reason"][report["fallback"] == 1]
-        named = dict(enumerate(field.material.trust.names, start=1)) | {LATCHED: "latched"}
+        named = dict(enumerate(guard[0].trust.names, start=1)) | {LATCHED: "latched"}
         for code, name in named.items():
             counts[name] = counts.get(name, 0) + int((reasons == code).sum())
     comm = model.mesh.mesh.comm
-    return {name: int(comm.allreduce(counts[name])) for name in counts} if guarded else None
+    return {name: int(comm.allreduce(counts[name])) for name in counts} or None
 
 
 def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)

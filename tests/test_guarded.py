@@ -6,10 +6,11 @@ from contract import check_contract
 from mpi4py import MPI
 
 from fesurrogate import Kinematics
+from fesurrogate.build.guard import guard_of
 from fesurrogate.combine import Balanced, Guarded
 from fesurrogate.combine.replay import Replay
 from fesurrogate.errors import InputError
-from fesurrogate.laws import J2Plasticity, NeoHookean
+from fesurrogate.laws import J2Plasticity, NeoHookean, Rotated
 from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic, neo_hookean
 from fesurrogate.trust import FixedMeasure, Novelty, Trust, Violation
 
@@ -167,6 +168,25 @@ def test_where_the_surrogate_fails_the_reference_answers() -> None:
     assert got.ok.all()
     assert got.report["fallback"].tolist() == [0, 1, 0, 1]
     assert got.report["reason"].tolist() == [0, 2, 0, 2]  # the violation
+
+
+def test_the_reference_of_a_turned_guard_is_asked_on_its_axes() -> None:
+    guarded = Guarded(SOFT, laminate_rve(), near_rest(FINITE, 10.0))
+    assert guard_of(SOFT) is None
+    strain, angle = strains(4, 0.1), np.full((4, 1), 0.4)
+    turned = Rotated(guarded)
+    got = turned.evaluate(strain, parameters=angle)
+    assert not got.report["fallback"].any()
+    found = guard_of(turned)
+    assert found is not None and found[0] is guarded
+    answer = found[1].evaluate(strain, got.state, hint=got.hint, parameters=angle, tangent=False)
+    exact = Rotated(laminate_rve()).evaluate(strain, parameters=angle)
+    np.testing.assert_allclose(answer.stress, exact.stress, rtol=0, atol=1e-8)
+    assert np.abs(answer.stress - got.stress).max() > 0.1
+    fixed = guard_of(Rotated(guarded, 0.4))
+    assert fixed is not None
+    again = fixed[1].evaluate(strain, got.state, hint=got.hint, tangent=False)
+    np.testing.assert_allclose(again.stress, answer.stress, rtol=0, atol=1e-12)
 
 
 def test_pairs_that_cannot_stand_in_are_refused() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from fesurrogate.build.context import naming
 from fesurrogate.build.ranks import together
 from fesurrogate.combine import Balanced, Guarded
+from fesurrogate.combine.guarded import Truth
 from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.errors import InputError
+from fesurrogate.laws.rotated import Rotated
 from fesurrogate.material import Material
 from fesurrogate.trust import FixedMeasure, Trust, trust_from
 
@@ -83,3 +85,16 @@ def reference_table(
     return replace(
         table, kind=table.guard.reference, guard=None, rotated=False, parameters=given or None
     )
+
+
+def guard_of(material: Material) -> tuple[Guarded, Material] | None:
+    """Return the guard in a Material, which may be turned, and its reference turned alike.
+
+    The reference is asked as :class:`~fesurrogate.combine.guarded.Truth` says. None where no guard
+    is.
+    """
+    if isinstance(material, Guarded):
+        return material, Truth(material)
+    if isinstance(material, Rotated) and (inner := guard_of(material.material)) is not None:
+        return inner[0], material.around(inner[1])
+    return None

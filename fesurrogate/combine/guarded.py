@@ -188,6 +188,42 @@ class Guarded(Material):
         )
 
 
+@final
+class Truth(Material):
+    """What the reference of a guarded Material answers to increments that were accepted.
+
+    The state it is given is the one at the end of the increment, and so is the hint. There is no
+    tangent.
+
+    Args:
+        guarded: Whose reference is asked.
+    """
+
+    def __init__(self, guarded: Guarded) -> None:
+        self.guarded, self.kinematics = guarded, guarded.kinematics
+        self.num_state, self.num_hint = guarded.num_state, guarded.num_hint
+        self.parameter_names = guarded.parameter_names
+        self.collective = guarded.collective
+
+    def initial_state(self, n: int) -> Array:
+        """Return the guarded Material's."""
+        return self.guarded.initial_state(n)
+
+    def respond(
+        self,
+        strain: Array,  # (n, m)
+        state: Array,  # (n, s)
+        dt: float,
+        *,
+        parameters: Array,  # (n, p)
+        hint: Array,  # (n, h)
+        tangent: bool,
+        sensitivity: bool,
+    ) -> Response:
+        """Ask the reference. Collective."""
+        return self.guarded.ask_reference(strain, state, dt, parameters=parameters, hint=hint)
+
+
 def _check_match(surrogate: Material, reference: Material) -> None:
     """Refuse Materials that cannot stand in for each other."""
     for name in ("kinematics", "parameter_names"):

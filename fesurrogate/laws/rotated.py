@@ -76,6 +76,13 @@ class Rotated(Material):
             )
         self.parameter_names = names + material.parameter_names
 
+    def around(self, material: Material) -> Rotated:
+        """Return another Material, of the same kinematics and parameters, turned as this one is."""
+        given = self._fixed
+        if given is not None and self.kinematics.gdim == 2:
+            return Rotated(material, float(given[0]))
+        return Rotated(material, given)
+
     def initial_state(self, n: int) -> Array:
         """Return the state (n, s) of n virgin points: the Material's."""
         return self.material.initial_state(n)
