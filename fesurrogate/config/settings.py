@@ -16,7 +16,7 @@ from fesurrogate.config.cell import DEGREES, LARGEST_DEGREE
 from fesurrogate.config.data import CalibrationSettings, GenerateSettings
 from fesurrogate.config.file import check, read_table
 from fesurrogate.config.homogenize import HomogenizeSettings
-from fesurrogate.config.material import GuardSettings, MaterialSettings
+from fesurrogate.config.material import SURROGATES, GuardSettings, MaterialSettings
 from fesurrogate.config.output import OutputSettings
 from fesurrogate.config.precompute import PrecomputeSettings
 from fesurrogate.config.train import TrainSettings
@@ -206,9 +206,11 @@ class Settings:
 
     @property
     def guards(self) -> tuple[GuardSettings, ...]:
-        """Those of all tables whose kind has one."""
-        tables = [self.material, *self.regions.values()]
-        return tuple(table.guard for table in tables if table and table.guarded and table.guard)
+        """Those of all tables whose kind has one; a region without takes that of ``[material]``."""
+        tables = [table for table in (self.material, *self.regions.values()) if table]
+        shared = self.material.guard if self.material else None
+        found = [table.guard or shared for table in tables if table.kind in SURROGATES]
+        return tuple(guard for guard in found if guard is not None)
 
     @property
     def folder(self) -> Path:

@@ -59,7 +59,7 @@ def calibrate(
     if int(dataset.ok.sum()) < FEWEST:
         raise InputError(
             f"{int(dataset.ok.sum())} solved points to calibrate trust with; expected at least "
-            f"{FEWEST}: give generate.calibration more samples"
+            f"{FEWEST}: give [calibration] more samples"
         )
     state = surrogate.initial_state(len(dataset))
     assert dataset.parameters is not None
