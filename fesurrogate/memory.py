@@ -72,7 +72,17 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Return the most that this process has had in memory so far."""
+    """Return the most that this process has had in memory so far.
+
+    Linux counts in ``ru_maxrss`` what the process that started this one had, and in /proc it does
+    not.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    except OSError:
+        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

@@ -209,3 +209,10 @@ def test_bytes_are_readable() -> None:
     sizes = (0, 999, 1234, 999_999, 36_864_000, 2.5e9, 7e15)
     shown = ["0 B", "999 B", "1.23 kB", "1 MB", "36.9 MB", "2.5 GB", "7e+03 TB"]
     assert [readable(size) for size in sizes] == shown
+
+
+def test_the_peak_is_this_process_s_own() -> None:
+    large = np.ones(30_000_000)  # of a parent
+    code = "from fesurrogate.memory import peak_bytes; print(peak_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < large.nbytes
