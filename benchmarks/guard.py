@@ -12,7 +12,6 @@ import numpy as np
 from mpi4py import MPI
 
 from benchmarks.measure import medians, report
-from fesurrogate.audit import doubt_of
 from fesurrogate.build import ensure_dataset, ensure_model, load_material
 from fesurrogate.build.calibration import calibration_of
 from fesurrogate.combine import Guarded
@@ -21,6 +20,7 @@ from fesurrogate.config.material import GuardSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.fem.points import point_weights
 from fesurrogate.run import run
+from fesurrogate.run.audit import doubt_of
 from fesurrogate.surrogate.model_file import load_trust
 from fesurrogate.trust import Trust, trust_from
 from fesurrogate.trust.audit import LEVEL, estimate_sum, plan_audit

@@ -168,7 +168,7 @@ def run(
     if output is not None:
         settings = replace(settings, run_output=output.absolute())
     from fesurrogate.run import run
-    from fesurrogate.signals import stop_signals
+    from fesurrogate.run.signals import stop_signals
 
     with _about(config), stop_signals(loud=comm.rank == 0) as stop:
         outcome = run(
@@ -330,7 +330,7 @@ def check(
     """Ask a point at which a run failed again, alone."""
     comm = _needed(context.obj, "check")
     from fesurrogate.build.ranks import together
-    from fesurrogate.point_check import check_point
+    from fesurrogate.run.point_check import check_point
 
     def ask() -> tuple[int, str]:
         if comm.rank > 0:

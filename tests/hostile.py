@@ -26,9 +26,9 @@ from fesurrogate.config import read_config
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.store import read_dataset, write_dataset
 from fesurrogate.errors import InputError
-from fesurrogate.failed_points import FORMAT, read_failed_point
 from fesurrogate.fem.mesh_file import load_mesh_file
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.run.failed_points import FORMAT, read_failed_point
 
 LIMIT = 10  # seconds that a file may take
 EVIL = [

@@ -85,7 +85,7 @@ def _run(settings: Settings, output: Path, limit: float | None) -> bool:
 
 def _child(settings: Settings, output: Path) -> None:
     """Run; note the time of an increment as soon as its checkpoint is said to be written."""
-    import fesurrogate.run_checkpoint as module
+    import fesurrogate.run.checkpoint as module
 
     real = module.save_problem
 

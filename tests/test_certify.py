@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fesurrogate.audit import audit
 from fesurrogate.build import ensure_dataset, ensure_model
 from fesurrogate.build.calibration import calibration_of
 from fesurrogate.build.problem import MacroModel, build_problem
-from fesurrogate.certify import Certification, certify, prepare, wants_certificate
 from fesurrogate.config import DirichletSettings, MeshSettings, Settings, read_config
 from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.config.phase import J2PlasticitySettings
@@ -20,6 +18,8 @@ from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.results import CertifiedResults
 from fesurrogate.run import run
+from fesurrogate.run.audit import audit
+from fesurrogate.run.certify import Certification, certify, prepare, wants_certificate
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
@@ -166,7 +166,7 @@ def test_what_newton_cannot_reach_is_said(
             each.problem.snes.setTolerances(max_it=1)
         return made
 
-    monkeypatch.setattr("fesurrogate.run.prepare", hasty)
+    monkeypatch.setattr("fesurrogate.run.command.prepare", hasty)
     made = run(guarded(problem, policy="warn"), COMM)
     found = made.results
     assert found.certified is not None and not found.certified.converged
@@ -190,7 +190,7 @@ def test_a_run_stopped_while_certifying_is_taken_up_there(
             certifying = COMM.rank == 0
             return certify(prepared)
 
-        patch.setattr("fesurrogate.run.certify", begun)
+        patch.setattr("fesurrogate.run.command.certify", begun)
         stopped = run(problem, COMM, folder, stop=stop)
     assert stopped.interrupted and "certifying" in stopped.results.message
     assert stopped.results.certified is not None and not stopped.results.certified.rve_solves

@@ -296,7 +296,7 @@ def test_a_folder_in_place_of_a_file_is_found_before_the_work(
     for command, name, work in (
         ("generate", "dataset/manifest.json", "fesurrogate.data.farm.farm"),
         ("train", "model.safetensors", "fesurrogate.train.fit"),
-        ("run", "neo_hookean/results.json", "fesurrogate.run.build_problem"),
+        ("run", "neo_hookean/results.json", "fesurrogate.run.command.build_problem"),
     ):
         if WORLD.rank == 0:
             (output / name).mkdir(parents=True)

@@ -18,8 +18,8 @@ from mpi4py import MPI
 from test_checkpoint import serial, shared_folder  # noqa: F401
 
 from fesurrogate.cli import main
-from fesurrogate.failed_points import read_failed_point
 from fesurrogate.fem import output as fem_output
+from fesurrogate.run.failed_points import read_failed_point
 
 WORLD = MPI.COMM_WORLD
 FINAL = "output/faults.make"

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fesurrogate.audit import audit
 from fesurrogate.build import ensure_dataset, ensure_model
 from fesurrogate.build.calibration import calibration_of
 from fesurrogate.build.problem import build_problem
@@ -16,6 +15,7 @@ from fesurrogate.config import Settings, read_config
 from fesurrogate.errors import InputError
 from fesurrogate.fem.points import point_weights
 from fesurrogate.run import run
+from fesurrogate.run.audit import audit
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD

@@ -24,7 +24,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.fem.stepping import Increment, Position
 from fesurrogate.laws import NeoHookean
 from fesurrogate.laws.rotated import Rotated
-from fesurrogate.path_output import PathOutput
+from fesurrogate.run.path_output import PathOutput
 
 pytest.importorskip("h5py")
 pytestmark = pytest.mark.mpi

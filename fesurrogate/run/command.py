@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import ufl
 from mpi4py import MPI
 
-from fesurrogate.audit import audit
-from fesurrogate.build.guard import guard_of
 from fesurrogate.build.guess import predictor_of
 from fesurrogate.build.places import MEND, check_files
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
-from fesurrogate.certify import (
+from fesurrogate.config import Settings
+from fesurrogate.errors import ConvergenceError, InputError, Interrupted
+from fesurrogate.fem.output import write_json
+from fesurrogate.fem.stepping import Increment, run_increments
+from fesurrogate.memory import beside_peak
+from fesurrogate.progress import progress_bar, tell
+from fesurrogate.results import CertifiedResults, HistoryEntry, Results, versions
+from fesurrogate.run.audit import audit
+from fesurrogate.run.certify import (
     Certification,
     certify,
     not_certified,
@@ -25,31 +29,19 @@ from fesurrogate.certify import (
     wants_certificate,
     write_certified,
 )
-from fesurrogate.combine.guarded import LATCHED
-from fesurrogate.config import Settings
-from fesurrogate.errors import ConvergenceError, InputError, Interrupted
-from fesurrogate.failed_points import FAILED_POINTS, write_failed_points
-from fesurrogate.fem.field import MaterialField
-from fesurrogate.fem.output import FieldWriter, write_json
-from fesurrogate.fem.points import cell_means, point_weights
-from fesurrogate.fem.stepping import Increment, run_increments
-from fesurrogate.fem.values import cell_average
-from fesurrogate.kinematics import Array
-from fesurrogate.memory import beside_peak
-from fesurrogate.micro_output import MicroOutput, full_tensors, has_cells
-from fesurrogate.path_output import PathOutput
-from fesurrogate.progress import progress_bar, tell
-from fesurrogate.results import CertifiedResults, HistoryEntry, Results, versions
-from fesurrogate.run_checkpoint import Keeper, Taken
+from fesurrogate.run.checkpoint import Keeper, Taken
+from fesurrogate.run.failed_points import FAILED_POINTS, write_failed_points
+from fesurrogate.run.micro_output import MicroOutput
+from fesurrogate.run.recorder import (
+    Recorder,
+    largest_stretch,
+)
 
 FILES = (
     "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS,
     "certified.xdmf", "certified.h5",
 )  # fmt: skip
 """What a run may write, besides checkpoints, ``micro_NAME`` of localisation and recorded paths."""
-
-REPORTS = ("plastic_strain", "dissipation", "fallback")
-"""Reports of Materials that are written as cell averages where there are any."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +130,7 @@ def _solved(
     watch = {name: taken.seconds.get(name, 0.0) for name in ("setup", "output")}
     watch["setup"] += time.perf_counter() - begin - taken.seconds.get("total", 0.0)
     try:
-        record = _Recorder(model, output, watch, taken)
+        record = Recorder(model, output, watch, taken)
     except OSError as error:
         raise InputError(f"cannot write to {output}: {error}; make room, or {MEND}") from error
     times, message = settings.steps.end_times, ""
@@ -266,141 +258,3 @@ def _solved(
         results = replace(results, converged=False, message=message)
     direct = None if prepared is None else prepared.direct
     return Run(results, model, record.micro, interrupted, keeper.newest, failed_points, direct)
-
-
-def largest_stretch(model: MacroModel) -> float | None:
-    """Return the largest principal stretch at any quadrature point; None unless finite strain.
-
-    Collective.
-    """
-    kinematics = model.settings.kinematics
-    if kinematics.measure != "finite":
-        return None
-    largest = 0.0
-    for field in model.fields.values():
-        gradient = kinematics.unpack(field.current_strain())
-        singular = np.linalg.svd(gradient, compute_uv=False)
-        largest = max(largest, float(singular.max(initial=0.0)))
-    return float(model.mesh.mesh.comm.allreduce(largest, op=MPI.MAX))
-
-
-def reported(
-    model: MacroModel, weights: Mapping[str, Array] | None = None
-) -> dict[str, Array]:  # each (owned cells,)
-    """Return what Materials report of :data:`REPORTS`, averaged over each owned cell. Collective.
-
-    Args:
-        model: After an increment.
-        weights: Of the points of each field; computed if None.
-    """
-    known = weights or {name: point_weights(field) for name, field in model.fields.items()}
-    found: dict[str, list[tuple[MaterialField, Array, Array]]] = {}
-    for name, field in model.fields.items():
-        report = field.response.report if field.response else {}
-        for key in set(REPORTS) & set(report):
-            found.setdefault(key, []).append((field, known[name], report[key]))
-    mesh = model.mesh.mesh
-    names = sorted({name for part in mesh.comm.allgather(list(found)) for name in part})
-    return {name: cell_means(mesh, found.get(name, [])) for name in names}
-
-
-def fallen_back(model: MacroModel) -> dict[str, int] | None:
-    """Return how many points fell back, by the measure that doubted them. Collective."""
-    counts: dict[str, int] = {}
-    for field in model.fields.values():
-        guard = guard_of(field.material)
-        if guard is None:
-            continue
-        assert field.response is not None
-        report = field.response.report
-        reasons = report["reason"][report["fallback"] == 1]
-        named = dict(enumerate(guard[0].trust.names, start=1)) | {LATCHED: "latched"}
-        for code, name in named.items():
-            counts[name] = counts.get(name, 0) + int((reasons == code).sum())
-    comm = model.mesh.mesh.comm
-    return {name: int(comm.allreduce(counts[name])) for name in counts} or None
-
-
-def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
-    """Return the Frobenius norm of the stress, averaged over each owned cell. Collective."""
-    terms = [(ufl.sqrt(ufl.inner(f.stress, f.stress)), f.dx) for f in model.fields.values()]
-    return cell_average(model.mesh.mesh, terms)()
-
-
-class _Recorder:
-    """Keeps and writes what an accepted increment leaves behind."""
-
-    def __init__(
-        self, model: MacroModel, output: Path | None, watch: dict[str, float], taken: Taken
-    ) -> None:
-        self.history: list[HistoryEntry] = list(taken.history)
-        self._before = len(self.history)
-        self._model, self._output, self._watch = model, output, watch
-        wanted = model.settings.output
-        begin = time.perf_counter()
-        mesh = model.mesh.mesh
-        self.micro = None
-        if wanted.micro and has_cells(model):
-            self.micro = MicroOutput(model, output, taken=taken.micro)
-        self.paths = PathOutput(model, output) if wanted.paths and output is not None else None
-        self._writer = None
-        if output is not None and wanted.fields:
-            self._writer = FieldWriter(output / "fields.xdmf", mesh, keep=len(self.history))
-            self._averages = [
-                cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
-                for k in range(model.settings.kinematics.size)
-            ]
-            self._weights = {name: point_weights(field) for name, field in model.fields.items()}
-        watch["output"] += time.perf_counter() - begin
-
-    def __call__(self, increment: Increment) -> None:
-        begin = time.perf_counter()
-        reaction, probes = self._model.measure()
-        self.history.append(
-            HistoryEntry(
-                time=increment.time,
-                newton_iterations=increment.iterations,
-                residual_norms=increment.residual_norms,
-                reaction=reaction,
-                probes=probes,
-                fallback=fallen_back(self._model),
-                guess=increment.guess,
-            )
-        )
-        if self._writer is not None:
-            components = np.stack([average() for average in self._averages], axis=1)
-            stress = full_tensors(self._model.settings.kinematics, components)
-            cells = {"stress": stress, **reported(self._model, self._weights)}
-            self._writer.write(increment.time, nodes={"u": self._model.u}, cells=cells)
-        if self.micro is not None:
-            self.micro(increment)
-        if self.paths is not None:
-            self.paths(increment)
-        self._watch["output"] += time.perf_counter() - begin
-
-    def finish(self) -> None:
-        """Draw the pictures of the end."""
-        settings, mesh = self._model.settings, self._model.mesh.mesh
-        if self._output is None or not settings.output.pictures:
-            return
-        begin = time.perf_counter()
-        from fesurrogate.fem.pictures import Panel, plot_deformed
-
-        scalar = settings.kinematics.measure == "gradient"
-        stress = stress_magnitude(self._model)
-        displacement = None if scalar else self._model.u
-        plot_deformed(
-            self._output / "stress.png",
-            mesh,
-            stress,
-            displacement=displacement,
-            title=settings.title,
-            label="norm of the stress",
-            length_unit="",
-        )
-        if self.micro is not None and len(self.history) > self._before:
-            from fesurrogate.fem.micro_pictures import plot_micro
-
-            panel = Panel("norm of the stress", mesh, displacement, stress)
-            plot_micro(self._output / "micro.png", panel, self.micro.views(), title=settings.title)
-        self._watch["output"] += time.perf_counter() - begin

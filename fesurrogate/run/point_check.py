@@ -13,10 +13,10 @@ from fesurrogate.build.materials import identify_material
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
-from fesurrogate.failed_points import FailedPoint, read_failed_point
 from fesurrogate.fem.failure import first_line
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
+from fesurrogate.run.failed_points import FailedPoint, read_failed_point
 
 HALVINGS = 12  # of the step, to find how much of it can be solved
 

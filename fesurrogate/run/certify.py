@@ -26,8 +26,8 @@ from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.output import FieldWriter
 from fesurrogate.fem.values import cell_average
-from fesurrogate.micro_output import full_tensors
 from fesurrogate.results import CertifiedResults
+from fesurrogate.run.micro_output import full_tensors
 
 FIELDS = "certified.xdmf"
 

@@ -22,8 +22,8 @@ from fesurrogate.checkpoint.problem import mesh_fingerprint, original_numbers
 from fesurrogate.config import OutputSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.stepping import Position
-from fesurrogate.micro_output import MicroOutput
 from fesurrogate.results import HistoryEntry, MicroEntry, MicroResults
+from fesurrogate.run.micro_output import MicroOutput
 
 logger = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoint"
