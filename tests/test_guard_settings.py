@@ -177,6 +177,28 @@ def test_points_that_fell_back_are_not_audited(problem: Settings) -> None:
     assert audit(run(plain, COMM).model, 0.5, points=64) is None
 
 
+def test_a_run_that_ends_early_is_not_audited_and_a_restart_at_the_end_is(
+    problem: Settings, tmp_path: Path
+) -> None:
+    assert problem.material is not None and problem.material.guard is not None
+    guard = replace(problem.material.guard, policy="cutback", audit=8)
+    far = replace(problem.dirichlet[1], value=(0.8, 0.4))
+    steps = replace(problem.steps, increments=8, max_cuts=1)
+    stopped = replace(
+        problem, dirichlet=(problem.dirichlet[0], far), steps=steps,
+        material=replace(problem.material, guard=guard),
+    )  # fmt: skip
+    found = run(stopped, COMM).results
+    assert not found.converged and found.increments > 0 and found.audit is None
+    folder = COMM.bcast(tmp_path)
+    guard = replace(guard, policy="warn")
+    whole = replace(problem, material=replace(problem.material, guard=guard))
+    first = run(whole, COMM, folder).results.audit
+    again = run(whole, COMM, folder, restart=True).results.audit
+    assert first is not None and again is not None
+    assert again.stress_error.value == pytest.approx(first.stress_error.value, rel=1e-6)
+
+
 def test_a_second_model_of_the_same_is_not_trained(problem: Settings) -> None:
     assert ensure_model(problem, comm=COMM).reused
 

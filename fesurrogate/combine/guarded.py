@@ -271,9 +271,10 @@ def _merged(
     assert stress is not None
     for name in sorted(set(answer.report) | set(given.report)):
         parts = (answer.report.get(name), given.report.get(name))
-        known = next(part for part in parts if part is not None)
-        whole = np.issubdtype(known.dtype, np.integer)
-        column = np.full((n, *known.shape[1:]), 0 if whole else np.nan, dtype=known.dtype)
+        there = [part for part in parts if part is not None]
+        dtype = np.result_type(*there)
+        whole = np.issubdtype(dtype, np.integer)
+        column = np.full((n, *there[0].shape[1:]), 0 if whole else np.nan, dtype=dtype)
         if parts[0] is not None:
             column[:] = parts[0]
         if len(rows):

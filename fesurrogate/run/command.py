@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from fesurrogate.fem.output import write_json
 from fesurrogate.fem.stepping import Increment, run_increments
 from fesurrogate.memory import beside_peak
 from fesurrogate.progress import progress_bar, tell
-from fesurrogate.results import CertifiedResults, HistoryEntry, Results, versions
+from fesurrogate.results import AuditResults, CertifiedResults, HistoryEntry, Results, versions
 from fesurrogate.run.audit import audit
 from fesurrogate.run.certify import (
     Certification,
@@ -37,6 +38,7 @@ from fesurrogate.run.recorder import (
     largest_stretch,
 )
 
+logger = logging.getLogger(__name__)
 FILES = (
     "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS,
     "certified.xdmf", "certified.h5",
@@ -115,6 +117,19 @@ def run(
         )
 
 
+def _audited(model: MacroModel, last_dt: float, points: int) -> AuditResults | None:
+    """Return the audit of the last increment; of a checkpoint of the end only without history."""
+    if last_dt == 0.0:  # nothing was left to solve, and no field has answered yet
+        if any(field.material.num_state for field in model.fields.values()):
+            logger.warning(
+                "no audit: the run was at its end already, and its Materials have history"
+            )
+            return None
+        model.problem.update()
+        last_dt = 1.0
+    return audit(model, last_dt, points=points)
+
+
 def _solved(
     model: MacroModel,
     output: Path | None,
@@ -189,8 +204,8 @@ def _solved(
     audited = None
     if wanted := max((guard.audit for guard in settings.guards), default=0):
         start = time.perf_counter()
-        if last_dt > 0.0 and not interrupted:
-            audited = audit(model, last_dt, points=wanted)
+        if not message and not interrupted:
+            audited = _audited(model, last_dt, wanted)
         watch["audit"] = time.perf_counter() - start
     certified = None
     if prepared is not None and not message:
