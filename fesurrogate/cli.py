@@ -169,6 +169,7 @@ def run(
         settings = replace(settings, run_output=output.absolute())
     from fesurrogate.run import run
     from fesurrogate.run.signals import stop_signals
+    from fesurrogate.run.summary import summary
 
     with _about(config), stop_signals(loud=comm.rank == 0) as stop:
         outcome = run(
@@ -176,7 +177,7 @@ def run(
             restart=restart, stop=stop,
         )  # fmt: skip
     results = outcome.results
-    lines = [f"{name}: {value}" for name, value in _summary(settings, results).items()]
+    lines = [f"{name}: {value}" for name, value in summary(results, settings.run_folder).items()]
     if outcome.interrupted:
         return STOPPED, "\n".join([*lines, f"stopped: {results.message}"])
     if results.converged:
@@ -386,69 +387,3 @@ def _log(comm: Any, verbose: bool) -> None:
     first = comm is None or comm.rank == 0
     level = (logging.INFO if verbose else logging.WARNING) if first else logging.ERROR
     logging.basicConfig(format="%(message)s", level=level, stream=sys.stderr)
-
-
-def _summary(settings: Settings, results: Any) -> dict[str, str]:
-    """Return what is worth a line on the screen."""
-
-    def vector(values: Sequence[float]) -> str:
-        noise = 1e-10 * max(map(abs, values), default=0.0)  # no -8.5e-14 beside a force of 64
-        shown = (0.0 if abs(value) <= noise else value for value in values)
-        return "(" + ", ".join(f"{value:.6g}" for value in shown) + ")"
-
-    seconds = ", ".join(f"{name} {spent:.2f}" for name, spent in results.seconds.items())
-    return {
-        "converged": "yes" if results.converged else "no",
-        "increments": f"{results.increments}, {results.newton_iterations} Newton iterations",
-        "evaluations": f"{results.evaluations} points, {results.rve_solves} RVE solves",
-        **_guesses(results),
-        **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
-        **{f"probe {name}": vector(value) for name, value in results.probes.items()},
-        **_trust(results),
-        "seconds": seconds,
-        "results": str(settings.run_folder / "results.json"),
-    }
-
-
-def _guesses(results: Any) -> dict[str, str]:
-    """Return what became of initial guesses that are not the classical ones."""
-    words = ("taken", "refused", "repeated")
-    macro = {word: sum(entry.guess == word for entry in results.history) for word in words}
-    lines = {}
-    for name, counts in (("increments", macro), ("cells", results.micro_guesses)):
-        if any(counts.values()):
-            said = ", ".join(f"{counts[word]} {word}" for word in words)
-            lines[f"initial guesses of {name}"] = said
-    if any(results.micro_guesses.values()):
-        mean = results.micro_iterations / max(results.rve_solves, 1)
-        lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
-    return lines
-
-
-def _trust(results: Any) -> dict[str, str]:
-    """Return what is known of a guarded surrogate: where it fell back, and its audited error."""
-    lines = {}
-    last = results.history[-1] if results.history else None
-    if last is not None and last.fallback is not None:
-        why = ", ".join(f"{name} {count}" for name, count in last.fallback.items() if count)
-        away = sum(last.fallback.values())
-        lines["fallback"] = f"{away} of {results.points} points at the end{why and f' ({why})'}"
-    certified = results.certified
-    if certified is not None:
-        how = f"{certified.newton_iterations} Newton iterations, {certified.rve_solves} RVE solves"
-        lines["certified"] = f"{'yes' if certified.converged else 'no'}, {how}"
-        for name, change in certified.changes.items():
-            lines[f"change of {name}"] = f"{change:+.3g}"
-    found = results.audit
-    if found is not None:
-        error = found.stress_error
-        value, low, high, worst = (
-            f"{100 * part:.3g} %" for part in (error.value, error.low, error.high, found.worst)
-        )
-        lines["audit"] = (
-            f"stress error {value} (with 95 % confidence {low} to {high}), worst {worst}, from "
-            f"{found.points} of {found.served} points"
-        )
-        for name, each in found.outputs.items():
-            lines[f"audit of {name}"] = f"{each.value:+.3g} ({each.low:+.3g} to {each.high:+.3g})"
-    return lines

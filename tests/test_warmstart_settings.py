@@ -13,11 +13,12 @@ from fesurrogate.build import dataset
 from fesurrogate.build.dataset import ensure_dataset
 from fesurrogate.build.guess import ensure_guess
 from fesurrogate.build.materials import load_material
-from fesurrogate.cli import _summary, main
+from fesurrogate.cli import main
 from fesurrogate.config import Settings, read_config
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.run import run
+from fesurrogate.run.summary import summary
 
 TOML = """
 [kinematics]
@@ -98,10 +99,10 @@ def test_a_run_with_guesses_ends_in_the_same_reaction(
     assert (warm.micro_guesses["taken"] > 0) == (micro != "previous")
     a, b = (r.micro_iterations / r.rve_solves for r in (plain, warm))
     assert micro == "previous" or b < a
-    said = _summary(warm_settings, warm)
+    said = summary(warm, warm_settings.run_folder)
     assert said["initial guesses of increments"] == "3 taken, 0 refused, 0 repeated"
     assert ("initial guesses of cells" in said) == (micro != "previous")
-    assert not any("guess" in name for name in _summary(warm_settings, plain))
+    assert not any("guess" in name for name in summary(plain, warm_settings.run_folder))
 
 
 def test_generate_learns_from_fields_and_the_next_run_finds_the_guess(

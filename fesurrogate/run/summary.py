@@ -1,0 +1,79 @@
+"""A run in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fesurrogate.results import Results
+
+
+def summary(results: Results, folder: Path) -> dict[str, str]:
+    """Return what is worth a line on the screen, by its name.
+
+    Args:
+        results: Of the run.
+        folder: Where it has written ``results.json``.
+    """
+
+    def vector(values: Sequence[float]) -> str:
+        noise = 1e-10 * max(map(abs, values), default=0.0)  # no -8.5e-14 beside a force of 64
+        shown = (0.0 if abs(value) <= noise else value for value in values)
+        return "(" + ", ".join(f"{value:.6g}" for value in shown) + ")"
+
+    seconds = ", ".join(f"{name} {spent:.2f}" for name, spent in results.seconds.items())
+    return {
+        "converged": "yes" if results.converged else "no",
+        "increments": f"{results.increments}, {results.newton_iterations} Newton iterations",
+        "evaluations": f"{results.evaluations} points, {results.rve_solves} RVE solves",
+        **_guesses(results),
+        **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
+        **{f"probe {name}": vector(value) for name, value in results.probes.items()},
+        **_trust(results),
+        "seconds": seconds,
+        "results": str(folder / "results.json"),
+    }
+
+
+def _guesses(results: Results) -> dict[str, str]:
+    """Return what became of initial guesses that are not the classical ones."""
+    words = ("taken", "refused", "repeated")
+    macro = {word: sum(entry.guess == word for entry in results.history) for word in words}
+    lines = {}
+    for name, counts in (("increments", macro), ("cells", results.micro_guesses)):
+        if any(counts.values()):
+            said = ", ".join(f"{counts[word]} {word}" for word in words)
+            lines[f"initial guesses of {name}"] = said
+    if any(results.micro_guesses.values()):
+        mean = results.micro_iterations / max(results.rve_solves, 1)
+        lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
+    return lines
+
+
+def _trust(results: Results) -> dict[str, str]:
+    """Return what is known of a guarded surrogate: where it fell back, and its audited error."""
+    lines = {}
+    last = results.history[-1] if results.history else None
+    if last is not None and last.fallback is not None:
+        why = ", ".join(f"{name} {count}" for name, count in last.fallback.items() if count)
+        away = sum(last.fallback.values())
+        lines["fallback"] = f"{away} of {results.points} points at the end{why and f' ({why})'}"
+    certified = results.certified
+    if certified is not None:
+        how = f"{certified.newton_iterations} Newton iterations, {certified.rve_solves} RVE solves"
+        lines["certified"] = f"{'yes' if certified.converged else 'no'}, {how}"
+        for name, change in certified.changes.items():
+            lines[f"change of {name}"] = f"{change:+.3g}"
+    found = results.audit
+    if found is not None:
+        error = found.stress_error
+        value, low, high, worst = (
+            f"{100 * part:.3g} %" for part in (error.value, error.low, error.high, found.worst)
+        )
+        lines["audit"] = (
+            f"stress error {value} (with 95 % confidence {low} to {high}), worst {worst}, from "
+            f"{found.points} of {found.served} points"
+        )
+        for name, each in found.outputs.items():
+            lines[f"audit of {name}"] = f"{each.value:+.3g} ({each.low:+.3g} to {each.high:+.3g})"
+    return lines
