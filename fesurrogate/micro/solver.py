@@ -93,6 +93,7 @@ class CellSolver:
         self._reference: PETSc.KSP | None = None
         self._ksp: PETSc.KSP | None = None  # what holds a factorisation for this point
         self._work = self._solution.duplicate()
+        self._dense: dict[int, tuple[PETSc.Mat, PETSc.Mat]] = {}  # of as many columns
 
     def restrict(self, force: Array) -> Array:
         """Return Tᵀ of a nodal force, or of columns of them."""
@@ -255,14 +256,14 @@ class CellSolver:
         assert self._ksp is not None
         if self._iterative:
             self._ksp.setTolerances(rtol=tolerance)
-        given, columns = np.asfortranarray(rhs), np.empty(rhs.shape, order="F")
-        B, X = (
-            PETSc.Mat().createDense(rhs.shape, array=array, comm=PETSc.COMM_SELF)
-            for array in (given, columns)
-        )
+        count = rhs.shape[1]
+        if count not in self._dense:
+            self._dense[count] = tuple(
+                PETSc.Mat().createDense(rhs.shape, comm=PETSc.COMM_SELF).setUp() for _ in range(2)
+            )
+        given, columns = self._dense[count]
+        given.getDenseArray()[:] = rhs
         self._ksp.pc.setReusePreconditioner(True)
-        self._ksp.matSolve(B, X)
+        self._ksp.matSolve(given, columns)
         self._ksp.pc.setReusePreconditioner(False)
-        B.destroy()
-        X.destroy()
-        return columns
+        return columns.getDenseArray().copy()
