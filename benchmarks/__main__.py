@@ -19,6 +19,7 @@ SUBJECTS = (
     "robustness",
     "table",
     "warmstart",
+    "warmstart_macro",
 )
 
 

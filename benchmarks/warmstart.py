@@ -1,37 +1,27 @@
 """Initial guesses side by side: iterations, time of a solve with tangent, and what learning costs.
 
 ``python -m benchmarks warmstart`` takes all cases; ``python -m benchmarks.warmstart CASE ...`` some
-of ``2d_1000 2d_10000 3d_10000 path plastic cook``. Strains to learn from and strains to
+of ``2d_1000 2d_10000 3d_10000 path plastic``. Strains to learn from and strains to
 judge by are different members of one Sobol sequence in the envelope.
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from mpi4py import MPI
 
 from benchmarks.elastoplastic import plastic_rve, walks
 from benchmarks.measure import medians, report
 from benchmarks.rve import fibre_rve
 from benchmarks.twin import PHASES, inclusion
 from fesurrogate import Kinematics
-from fesurrogate.build.dataset import ensure_dataset
-from fesurrogate.build.guess import ensure_guess
-from fesurrogate.config import Settings, read_config
 from fesurrogate.data.sampling import stretches
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
 from fesurrogate.micro import RVEMaterial
-from fesurrogate.run import run
 from fesurrogate.warmstart import FluctuationModes, Sensitivity, Zero, fit_modes
 
-COOK = Path(__file__).parents[1] / "demos" / "cook_membrane.toml"
-COOK_CELLS = (2, 2)  # of the macro mesh: 36 points
 EXTENT = 0.2
 
 
@@ -50,11 +40,11 @@ CELLS: dict[str, tuple[Callable[[], RVEMaterial], int, int, float]] = {
 
 def main(cases: list[str] | None = None) -> None:
     """Print the figures."""
-    wanted = cases or [*CELLS, "path", "plastic", "cook"]
+    wanted = cases or [*CELLS, "path", "plastic"]
     for name in CELLS:
         if name in wanted:
             cold(name)
-    for name, measure in (("path", path), ("plastic", plastic), ("cook", cook)):
+    for name, measure in (("path", path), ("plastic", plastic)):
         if name in wanted:
             measure()
 
@@ -173,55 +163,6 @@ def _compare(name: str, rve: RVEMaterial, guess: FluctuationModes, strains: Arra
             f"{1e3 * seconds[key] / strains[..., 0].size:.2f} ms with tangent, "
             f"{strains.shape[0]} paths of {strains.shape[1]} steps",
         )  # fmt: skip
-
-
-def cook() -> None:
-    """Run Cook's membrane by direct FE² with guesses at both scales."""
-    settings = read_config(COOK)
-    generate = replace(settings.generate, samples=512, tangents=False, fields=True)
-    choices = {
-        "cold": ("previous", "zero"),
-        "previous": ("previous", "previous"),
-        "sensitivity": ("previous", "sensitivity"),
-        "learned": ("previous", "learned"),
-        "learned_quadratic": ("quadratic", "learned"),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        output = replace(settings.output, folder=Path(folder), pictures=False, fields=False)
-        mesh = replace(settings.mesh, cells=COOK_CELLS) if settings.mesh else None
-        settings = replace(settings, generate=generate, output=output, mesh=mesh)
-        begin = time.perf_counter()
-        ensure_guess(settings, ensure_dataset(settings))
-        learning = time.perf_counter() - begin
-        found = {name: _run(settings, *choice) for name, choice in choices.items()}
-    one = found["cold"]
-    for name, each in found.items():
-        a, b = (np.array(r.reaction["left"]) for r in (one, each))
-        difference = float(np.abs(a - b).max() / np.abs(a).max())
-        report(
-            f"warmstart.cook.{name}", each.seconds["solving"] / one.seconds["solving"], "1",
-            bar=0.5 if name == "learned" else None,
-            detail=f"macro {choices[name][0]}, micro {choices[name][1]}: "
-            f"{each.seconds['solving']:.1f} s, {each.newton_iterations} Newton iterations, "
-            f"{each.micro_iterations / each.rve_solves:.2f} in a cell, {each.rve_solves} solves; "
-            f"reaction differs by {difference:.1e}; guesses of increments: "
-            f"{', '.join(entry.guess for entry in each.history)}; learning: {learning:.1f} s",
-        )  # fmt: skip
-
-
-def _run(settings: Settings, macro: str, micro: str) -> object:
-    table = settings.material
-    assert table is not None and table.rve is not None
-    cell = replace(table.rve, initial_guess=micro)
-    chosen = replace(
-        settings,
-        macro=replace(settings.macro, initial_guess=macro),
-        material=replace(table, rve=cell),
-    )
-    found = run(chosen, MPI.COMM_SELF).results
-    assert found.converged
-    solving = found.seconds["material"] + found.seconds["macro"]
-    return replace(found, seconds={**found.seconds, "solving": solving})
 
 
 if __name__ == "__main__":
