@@ -1,0 +1,84 @@
+"""The commands that make and learn data: generate, inspect, train."""
+
+from __future__ import annotations
+
+import typer
+
+from fesurrogate.cli.common import (
+    CONVERGED,
+    AllowCode,
+    Beside,
+    Config,
+    Data,
+    Fresh,
+    Output,
+    Verbose,
+    about,
+    app,
+    moved,
+    needed,
+    settings_of,
+    start_log,
+)
+
+
+@app.command()
+def generate(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    allow_code: AllowCode = False,
+    fresh: Fresh = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Generate the datasets of [generate] and [calibration], unless they are there."""
+    comm = needed(context.obj, "generate")
+    start_log(comm, verbose)
+    settings = moved(settings_of(config, comm), output)
+    from fesurrogate.build.calibration import calibration_of
+    from fesurrogate.build.dataset import ensure_dataset
+
+    with about(config):
+        options = {"fresh": fresh, "progress": True, "allow_code": allow_code}
+        made = ensure_dataset(settings, comm, **options)
+        if settings.calibration is not None:
+            ensure_dataset(calibration_of(settings), comm, **options)
+        learned = ""
+        if settings.generate.fields:
+            from fesurrogate.build.guess import ensure_guess
+
+            learned = f"\nwrote {ensure_guess(settings, made, comm)}"
+    verb, head = "reused" if made.reused else "wrote", made.manifest
+    failed = head.meta["failed"]
+    return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points{learned}"
+
+
+@app.command()
+def inspect(context: typer.Context, dataset: Data, output: Beside = None) -> tuple[int, str]:
+    """Find what is wrong with a dataset and how it fills its envelope; draw it."""
+    from fesurrogate.build.ranks import together
+    from fesurrogate.inspection import inspect as examine
+
+    comm, folder = context.obj, (output or dataset.parent / "inspect").absolute()
+    first = comm is None or comm.rank == 0
+    found = together(comm, lambda: examine(dataset, folder) if first else None)
+    return CONVERGED, f"{found.text}\nresults: {folder / 'inspect.json'}" if found else ""
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    fresh: Fresh = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Train the model of [train] on the dataset of `generate`, unless it is there."""
+    comm = context.obj
+    start_log(comm, verbose)
+    settings = moved(settings_of(config, comm), output)
+    from fesurrogate.build.model import ensure_model
+
+    with about(config):
+        made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
+    return CONVERGED, f"{'reused' if made.reused else 'wrote'} {made.path}: {made.summary}"

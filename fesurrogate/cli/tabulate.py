@@ -1,0 +1,68 @@
+"""The commands of the hierarchical mode: precompute, compress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fesurrogate.cli.common import (
+    CONVERGED,
+    AllowCode,
+    Config,
+    Fresh,
+    Output,
+    Verbose,
+    about,
+    app,
+    moved,
+    needed,
+    settings_of,
+    start_log,
+)
+
+
+@app.command()
+def precompute(
+    context: typer.Context,
+    config: Config,
+    output: Output = None,
+    allow_code: AllowCode = False,
+    fresh: Fresh = False,
+    verbose: Verbose = False,
+) -> tuple[int, str]:
+    """Compute the table of [precompute], quantities of a cell over its axes."""
+    comm = needed(context.obj, "precompute")
+    start_log(comm, verbose)
+    settings = moved(settings_of(config, comm), output)
+    from fesurrogate.build.precompute import ensure_table
+
+    with about(config):
+        made = ensure_table(settings, comm, fresh=fresh, progress=True, allow_code=allow_code)
+    verb = "reused" if made.reused else "wrote"
+    lines = [f"{verb} {made.path}: {made.entries} points, {made.failed} failed"]
+    for name, (mean, largest) in made.errors.items():
+        lines.append(f"interpolation of {name}: error {mean:.2%} in the mean, up to {largest:.2%}")
+    return CONVERGED, "\n".join(lines)
+
+
+@app.command()
+def compress(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(help="A table, table.h5.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", help="The file that is written.")],
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Error of an entry.")] = 0.005,
+) -> tuple[int, str]:
+    """Write a table as tensor trains, every entry within a tolerance."""
+    from fesurrogate.build.ranks import together
+    from fesurrogate.hierarchical.compress import compress as write
+
+    comm = context.obj
+    first = comm is None or comm.rank == 0
+    found = together(comm, lambda: write(table, output, tolerance) if first else None)
+    lines = [
+        f"{name}: {each.numbers[0]} numbers became {each.numbers[1]}, error up to {each.error:.2e}"
+        for name, each in (found or {}).items()
+    ]
+    return CONVERGED, "\n".join([*lines, f"wrote {output}"])
