@@ -4,44 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 import numpy as np
-import ufl
 from dolfinx import fem
-from dolfinx.mesh import Mesh, exterior_facet_indices, meshtags
+from dolfinx.mesh import Mesh
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fesurrogate.build.context import naming
 from fesurrogate.build.field import check_parameters, parameters_of
+from fesurrogate.build.loads import Load, boundary_facets, dead_loads, dirichlet_conditions
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.memory import estimate_memory
 from fesurrogate.build.probes import Probe, locate
 from fesurrogate.combine import Balanced
-from fesurrogate.config import MacroSettings, Schedule, Settings
+from fesurrogate.config import MacroSettings, Settings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rectangle
 from fesurrogate.fem.problem import MacroProblem
 from fesurrogate.fem.strain import strain_of
-from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
 from fesurrogate.memory import MemoryEstimate, check_fits
 
-AXES = {"x": 0, "y": 1, "z": 2}
 REST = "material"
 """Name of the field on all cells that no region claims."""
-
-
-@dataclass
-class Load:
-    """A constant of the problem that follows a schedule."""
-
-    constant: fem.Constant
-    value: Array
-    schedule: Schedule | None
 
 
 @dataclass
@@ -118,8 +106,8 @@ def build_problem(
     u = fem.Function(V, name="u")
 
     regions = _regions(settings, tagged)
-    bcs, loads = _dirichlet(settings, tagged, V)
-    external, dead = _dead_loads(settings, tagged, V)
+    bcs, loads = dirichlet_conditions(settings, tagged, V)
+    external, dead = dead_loads(settings, tagged, V)
     probes = []
     for k, probe in enumerate(settings.probe):
         with naming(f"probe[{k}]"):
@@ -128,7 +116,7 @@ def build_problem(
     for k, reaction in enumerate(settings.reaction):
         with naming(f"reaction[{k}]"):
             name = reaction.name or reaction.boundary
-            reactions[name] = _boundary(tagged, reaction.boundary)
+            reactions[name] = boundary_facets(tagged, reaction.boundary)
     names = [*(p.name for p in probes)], [*(r.name or r.boundary for r in settings.reaction)]
     if any(len(set(group)) < len(group) for group in names):
         raise InputError(f"probes {names[0]} and reactions {names[1]}: a name is given twice")
@@ -244,86 +232,3 @@ def completed(table: MaterialSettings, base: MaterialSettings | None) -> Materia
         return table
     left_out = [item.name for item in fields(table) if getattr(table, item.name) is None]
     return replace(table, **{name: getattr(base, name) for name in left_out})
-
-
-def _boundary(tagged: TaggedMesh, name: str) -> NDArray[np.int32]:
-    """Return the exterior facets of a boundary on this rank. Collective."""
-    mesh = tagged.mesh
-    facets = np.intersect1d(tagged.facets(name), exterior_facet_indices(mesh.topology))
-    if mesh.comm.allreduce(len(facets)) == 0:
-        raise InputError(
-            f"the group {name!r} has no facets on the boundary of the mesh; name another, or mark "
-            "boundary facets in the mesh"
-        )
-    return facets.astype(np.int32)
-
-
-def _vector(value: float | tuple[float, ...], size: int, what: str) -> Array:
-    """Return a load as an array (d,), or () for a scalar unknown (size 0)."""
-    array = np.asarray(value, dtype=np.float64)
-    expected = (size,) if size else ()
-    if array.shape != expected:
-        text = f"{size} numbers" if size else "one number"
-        raise InputError(f"{what} is {np.asarray(value).tolist()}; expected {text}")
-    return array
-
-
-def _dirichlet(
-    settings: Settings, tagged: TaggedMesh, V: fem.FunctionSpace
-) -> tuple[list[fem.DirichletBC], list[Load]]:
-    mesh, size = tagged.mesh, V.num_sub_spaces
-    if not settings.dirichlet:
-        raise InputError("there is no [[dirichlet]]: nothing holds the body; add at least one")
-    bcs, loads = [], []
-    for k, wanted in enumerate(settings.dirichlet):
-        with naming(f"dirichlet[{k}]"):
-            _boundary(tagged, wanted.boundary)
-            facets, dim = tagged.facets(wanted.boundary), mesh.topology.dim - 1
-            if wanted.component is None:
-                clamped = np.zeros(size) if size and wanted.value == 0.0 else wanted.value
-                value = _vector(clamped, size, "value")  # type: ignore[arg-type]
-                space = V
-            else:
-                axis = AXES.get(str(wanted.component), wanted.component)
-                if not (isinstance(axis, int) and axis < size):
-                    raise InputError(
-                        f"component is {wanted.component!r}, but the unknown has {size or 1}"
-                    )
-                value = _vector(wanted.value, 0, "value (of one component)")
-                space = V.sub(axis)
-            dofs = fem.locate_dofs_topological(space, dim, facets)
-            constant = fem.Constant(mesh, np.zeros_like(value))
-            bcs.append(fem.dirichletbc(constant, dofs, space))
-            loads.append(Load(constant, value, wanted.schedule))
-    return bcs, loads
-
-
-def _dead_loads(
-    settings: Settings, tagged: TaggedMesh, V: fem.FunctionSpace
-) -> tuple[Any | None, list[Load]]:
-    mesh, size, v = tagged.mesh, V.num_sub_spaces, ufl.TestFunction(V)
-    boundaries: dict[str, NDArray[np.int32]] = {}
-    for k, traction in enumerate(settings.traction):
-        with naming(f"traction[{k}]"):
-            boundaries.setdefault(traction.boundary, _boundary(tagged, traction.boundary))
-    terms, loads = [], []
-    facets = np.concatenate([np.zeros(0, np.int32), *boundaries.values()])
-    marks = [np.full(len(f), i, dtype=np.int32) for i, f in enumerate(boundaries.values(), 1)]
-    values = np.concatenate([np.zeros(0, np.int32), *marks])
-    order = np.argsort(facets)
-    tags = meshtags(mesh, mesh.topology.dim - 1, facets[order], values[order])
-    ds = ufl.Measure("ds", domain=mesh, subdomain_data=tags)
-    for k, traction in enumerate(settings.traction):
-        with naming(f"traction[{k}]"):
-            value = _vector(traction.value, size, "value")
-        constant = fem.Constant(mesh, np.zeros_like(value))
-        measure = ds(list(boundaries).index(traction.boundary) + 1)
-        terms.append(ufl.inner(constant, v) * measure)
-        loads.append(Load(constant, value, traction.schedule))
-    if settings.body is not None:
-        with naming("body"):
-            value = _vector(settings.body.force, size, "force")
-        constant = fem.Constant(mesh, np.zeros_like(value))
-        terms.append(ufl.inner(constant, v) * ufl.dx(domain=mesh))
-        loads.append(Load(constant, value, settings.body.schedule))
-    return (sum(terms[1:], terms[0]) if terms else None), loads

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from fesurrogate.build.problem import AXES, MacroModel, build_problem, completed
+from fesurrogate.build.loads import AXES
+from fesurrogate.build.problem import MacroModel, build_problem, completed
 from fesurrogate.combine import Corrected
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
