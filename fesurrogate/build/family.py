@@ -13,7 +13,7 @@ from fesurrogate.build.cells import fill_cell, phases_of
 from fesurrogate.build.context import Context
 from fesurrogate.config.cell import RVESettings
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Kinematics
+from fesurrogate.kinematics import Array, Kinematics
 
 NUMBERS = ("volume_fraction", "gap")
 """Keys of ``[material.rve.cell]`` that may be parameters, beside ``fractions.PHASE``."""
@@ -63,6 +63,7 @@ def family_of(
     *,
     quantities: Mapping[str, Any] | None = None,
     expansion: Mapping[str, float] | None = None,
+    directions: Array | None = None,  # (k, m)
     probe: Mapping[str, float] | None = None,
 ) -> tuple[Any, dict[str, str]]:
     """Return the CellFamily of the table, and the source of each phase that is code of the user's.
@@ -72,6 +73,7 @@ def family_of(
         context: Its ``parameters`` are those of the family, numbers of the cell among them.
         quantities: What the family reports beside its response, by name.
         expansion: Thermal expansion of each phase.
+        directions: Strains of norm 1, for quantities by direction.
         probe: Values of the parameters, in their order, of a cell that shows the shapes of the
             quantities.
 
@@ -99,6 +101,7 @@ def family_of(
         order=names,
         quantities=quantities,
         expansion=expansion,
+        directions=directions,
         probe=list((probe or {}).values()),
         fingerprint=fingerprint_of(table, context.kinematics, names),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from fesurrogate.build.cells import micro_options
 from fesurrogate.build.context import Context, context_of, naming
 from fesurrogate.build.dataset import ensure_stored, fingerprint
+from fesurrogate.build.directions import directions_of
 from fesurrogate.build.factory import function_of
 from fesurrogate.build.family import family_of
 from fesurrogate.build.places import check_files
@@ -78,6 +79,7 @@ def ensure_table(
     from fesurrogate.data.plan import Given
 
     wanted, kinematics = settings.precompute, settings.kinematics
+    directions = directions_of(wanted, kinematics.size)
     context = context_of(settings, allow_code=allow_code)
 
     def prepared() -> tuple[Any, dict[str, str], list[Axis], dict[str, str]]:
@@ -91,6 +93,7 @@ def ensure_table(
                 _with_parameters(context, axes),
                 quantities=quantities,
                 expansion=wanted.expansion,
+                directions=directions,
                 probe={axis.name: float(axis.values[len(axis.values) // 2]) for axis in axes},
             )
         return family, {**laws, **sources}, axes, micro_options(context)
@@ -103,10 +106,11 @@ def ensure_table(
     names = wanted.quantities or (STIFFNESS[kinematics.measure],)
     request = fingerprint(
         FORMAT, "precompute", family.fingerprint, sources, options, names,
-        dict(wanted.expansion), points.tolist(),
+        dict(wanted.expansion), directions.tolist(), points.tolist(),
     )  # fmt: skip
     meta = {
-        "precompute": {k: v for k, v in asdict(wanted).items() if k != "axes"},
+        "precompute": {k: v for k, v in asdict(wanted).items() if k != "axes"}
+        | {"directions": directions.tolist()},
         "ranks": 1 if comm is None else comm.size,
         "versions": versions(),
     }

@@ -46,10 +46,14 @@ class PrecomputeSettings:
     axes: dict[str, AxisSettings] = field(default_factory=dict)
     quantities: tuple[str, ...] | None = None  # the stiffness, or the conductivity, if None
     expansion: dict[str, float] = field(default_factory=dict)  # of each phase
+    directions: tuple[tuple[float, ...], ...] | int | None = None  # the unit strains if None
     held_out: int = 8  # points between those of the grid, by which interpolation is judged
     seed: int = 0
     units: str = ""
 
     def __post_init__(self) -> None:
+        count = self.directions
+        expected = "a whole number, 1 or more, or a list of strains"
+        check("directions", count, not isinstance(count, int) or count >= 1, expected)
         check("held_out", self.held_out, self.held_out >= 0, "a whole number, 0 or more")
         check("seed", self.seed, 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fesurrogate.errors import ConvergenceError, InputError, MissingPackageError
 from fesurrogate.hierarchical.quantities import Quantity
 from fesurrogate.hierarchical.solved import SolvedCell
+from fesurrogate.hierarchical.yield_strain import yields
 from fesurrogate.kinematics import Array, BoolArray, Kinematics
 from fesurrogate.material import Material, Response
 from fesurrogate.micro import RVEMaterial
@@ -30,7 +31,8 @@ class CellFamily(Material):
     """Cells without history that are made anew where their numbers change, and solved.
 
     Parameters are numbers of the cell and those of its phases. Points of equal numbers share a
-    cell. A point whose cell cannot be made fails.
+    cell. A point whose cell cannot be made fails. Where quantities are asked for, phases may yield:
+    the cell is virgin.
 
     ``report`` gives ``energy``, ``rve_solves``, ``micro_iterations`` and the quantities that were
     asked for, of the cell at rest; a point fails where one of them cannot be computed.
@@ -42,6 +44,8 @@ class CellFamily(Material):
         kinematics: The strain measure.
         quantities: By the name of their report.
         expansion: Thermal expansion of each phase, for quantities that need it.
+        directions: (k, m), strains of norm 1, for quantities by direction; the unit strains if
+            None.
         probe: (p,), parameters of a cell that shows the shapes of the quantities.
         fingerprint: Of the cells.
 
@@ -61,6 +65,7 @@ class CellFamily(Material):
         order: Sequence[str] = (),
         quantities: Mapping[str, Quantity] | None = None,
         expansion: Mapping[str, float] | None = None,
+        directions: Array | None = None,  # (k, m)
         probe: Sequence[float] = (),
         fingerprint: str = "",
     ) -> None:
@@ -68,15 +73,21 @@ class CellFamily(Material):
         self.numbers = tuple(numbers)
         self._make, self._quantities = make, dict(quantities or {})
         self._expansion = dict(expansion or {})
+        self._directions = np.eye(kinematics.size) if directions is None else directions
         self._made: OrderedDict[tuple[float, ...], dict[Kinematics, RVEMaterial]] = OrderedDict()
         first = self._cell(tuple(numbers.values()), kinematics)
         names = (*self.numbers, *first.parameter_names)
         self.parameter_names = (*order, *(name for name in names if name not in order))
         self._columns = [self.parameter_names.index(name) for name in names]
-        if first.num_state:
+        lasting = {
+            name
+            for name, field in first.problem.assembly.fields.items()
+            if field.material.num_state and not (self._quantities and yields(field.material))
+        }
+        if lasting:
             raise InputError(
-                f"{', '.join(self.numbers) or 'a table'}: the cell has phases with history; "
-                "expected phases without, such as kind 'linear_elastic'"
+                f"{', '.join(self.numbers) or 'a table'}: phase {', '.join(sorted(lasting))} has "
+                "history; expected phases without, such as kind 'linear_elastic'"
             )
         lacking = self.parameter_names[len(probe) :]
         if self._quantities and lacking:
@@ -179,6 +190,7 @@ class CellFamily(Material):
             lambda: self._cell(numbers, solid),
             np.ascontiguousarray(parameters[k:]),
             self._expansion,
+            self._directions,
         )
         values = {name: np.asarray(f(cell), np.float64) for name, f in self._quantities.items()}
         for name, value in values.items():

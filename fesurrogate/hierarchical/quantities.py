@@ -11,6 +11,7 @@ import numpy as np
 
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.solved import AMPLITUDE, SolvedCell
+from fesurrogate.hierarchical.yield_strain import yield_strain
 from fesurrogate.kinematics import Array
 
 Quantity = Callable[[SolvedCell], Array]
@@ -76,6 +77,7 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
         "stiffness": stiffness,
         "expansion": expansion,
         "stress_concentration": stress_concentration,
+        "yield_strain": yield_strain,
     },
     "gradient": {"conductivity": stiffness},
 }

@@ -11,6 +11,7 @@ import ufl
 from dolfinx import fem
 
 from fesurrogate.errors import ConvergenceError
+from fesurrogate.hierarchical.point_fields import PointFields, point_fields
 from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, Kinematics
 from fesurrogate.micro import RVEMaterial
 from fesurrogate.micro.localise import MicroFields
@@ -30,6 +31,7 @@ class SolvedCell:
         parameters: (p,) of both.
         expansion: Thermal expansion of each phase, isotropic, a unit of temperature; none given
             where empty.
+        directions: (k, m), strains of norm 1, for quantities by direction.
     """
 
     def __init__(
@@ -38,9 +40,12 @@ class SolvedCell:
         solid: Callable[[], RVEMaterial],
         parameters: Array,  # (p,)
         expansion: dict[str, float],
+        directions: Array,  # (k, m)
     ) -> None:
         self.rve, self.parameters, self.expansion = rve, parameters, expansion
-        self._solid = solid
+        self.directions = directions
+        self._make_solid = solid
+        self._points: dict[str, PointFields] = {}
 
     @property
     def kinematics(self) -> Kinematics:
@@ -67,6 +72,11 @@ class SolvedCell:
         return np.asarray(0.5 * (tangent + tangent.T))
 
     @cached_property
+    def solid(self) -> RVEMaterial:
+        """The same cell under the kinematics of the solid."""
+        return self._make_solid()
+
+    @property
     def unit_fields(self) -> tuple[MicroFields, ...]:
         """Fields of the solid under each unit strain of the table's components, times AMPLITUDE.
 
@@ -75,16 +85,33 @@ class SolvedCell:
         Raises:
             ConvergenceError: The cell cannot be solved.
         """
-        solid = self._solid()
-        fields = []
+        return self._solved[0]
+
+    def at_points(self, phase: str) -> PointFields:
+        """Return the fields of a phase at its quadrature points under each unit strain.
+
+        Raises:
+            ConvergenceError: The cell cannot be solved.
+            InputError: The phase yields under AMPLITUDE already.
+        """
+        if phase not in self._points:
+            displacements = self._solved[1]
+            self.solid.problem.set_parameters(self.parameters)
+            self._points[phase] = point_fields(self.solid, phase, displacements, AMPLITUDE)
+        return self._points[phase]
+
+    @cached_property
+    def _solved(self) -> tuple[tuple[MicroFields, ...], list[Array]]:
+        """Return the fields under the unit strains, and the nodal unknowns of each."""
+        solid, fields, displacements = self.solid, [], []
+        virgin = solid.initial_state(1)[0]
         for strain in np.eye(solid.kinematics.size)[self.components]:
-            found = solid.localise(
-                AMPLITUDE * strain, solid.initial_state(1)[0], parameters=self.parameters
-            )
+            found = solid.localise(AMPLITUDE * strain, virgin, parameters=self.parameters)
             if not found.ok:
                 raise ConvergenceError(f"the cell cannot be solved under a strain of {AMPLITUDE}")
             fields.append(found)
-        return tuple(fields)
+            displacements.append(solid.problem.assembly.u.x.array.copy())
+        return tuple(fields), displacements
 
     @property
     def components(self) -> list[int]:
