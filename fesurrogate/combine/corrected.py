@@ -7,7 +7,6 @@ from typing import final
 
 import numpy as np
 
-from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material, Response
 
@@ -20,40 +19,53 @@ class Corrected(Material):
     reference's there; away from it only the difference of the two curvatures is missing. What is
     solved with it comes closer to the reference than a Newton step, which misses all curvature.
 
-    A point's state holds its line; zero is none.
+    A point's state is the surrogate's, and its line behind that; zero is none.
 
     Source: N. M. Alexandrov, R. M. Lewis, C. R. Gumbert, L. L. Green, P. A. Newman, Approximation
         and model management in aerodynamic optimization with variable-fidelity models, J. Aircraft
         38 (2001) 1093-1101, sect. II (first-order consistent surrogates).
 
     Args:
-        surrogate: A Material without history.
-
-    Raises:
-        InputError: It has history.
+        surrogate: Any Material that learns nothing.
     """
 
     def __init__(self, surrogate: Material) -> None:
-        if surrogate.num_state:
-            raise InputError(
-                f"Corrected: {type(surrogate).__name__} has {surrogate.num_state} columns of "
-                "state; expected a Material without history"
-            )
         self.surrogate, self.kinematics = surrogate, surrogate.kinematics
         m = self.kinematics.size
-        self.num_state, self.num_hint = m + m + m * m, surrogate.num_hint
+        self.num_line = m + m + m * m
+        self.num_state = surrogate.num_state + self.num_line
+        self.num_hint = surrogate.num_hint
         self.parameter_names = surrogate.parameter_names
+        self.parameter_ranges = surrogate.parameter_ranges
         self.tangent_error, self.collective = surrogate.tangent_error, surrogate.collective
+
+    def initial_state(self, n: int) -> Array:  # (n, s)
+        """Return the surrogate's, without a line."""
+        return self.with_lines(self.surrogate.initial_state(n), None)
+
+    def with_lines(
+        self,
+        state: Array,  # (n, s), of the surrogate or of this Material
+        lines: Array | None,  # (n, num_line)
+    ) -> Array:  # (n, s)
+        """Return a state with other lines; with none if None."""
+        own = state[:, : self.surrogate.num_state]
+        lines = np.zeros((len(own), self.num_line)) if lines is None else lines
+        return np.concatenate([own, lines], axis=1)
 
     def lines(
         self,
         strain: Array,  # (n, m)
         reference: Response,  # with a tangent
-        *,
-        parameters: Array | None = None,  # (n, p)
-    ) -> Array:  # (n, s)
-        """Return the states with which points answer as a reference did there. Collective."""
-        own = self.surrogate.evaluate(strain, parameters=parameters)
+        own: Response,  # likewise
+    ) -> Array:  # (n, num_line)
+        """Return the lines with which points answer as a reference did there.
+
+        Args:
+            strain: Where.
+            reference: What the reference answers there.
+            own: What this Material answers there from a state without a line.
+        """
         assert own.tangent is not None and reference.tangent is not None
         n, m = strain.shape
         slope = (reference.tangent - own.tangent).reshape(n, m * m)
@@ -71,13 +83,15 @@ class Corrected(Material):
         sensitivity: bool,
     ) -> Response:
         """Add the line to what the surrogate answers."""
+        n, m = strain.shape
+        s = self.surrogate.num_state
+        own, start, shift, slope = np.split(state, [s, s + m, s + 2 * m], axis=1)
         answer = self.surrogate.evaluate(
-            strain, None, dt,
+            strain, own, dt,
             parameters=parameters, hint=hint, tangent=tangent, sensitivity=sensitivity,
         )  # fmt: skip
-        n, m = strain.shape
-        start, shift, slope = np.split(state, [m, 2 * m], axis=1)
         slope = slope.reshape(n, m, m)
         stress = answer.stress + shift + np.einsum("nij,nj->ni", slope, strain - start)
         moduli = None if answer.tangent is None else answer.tangent + slope
-        return replace(answer, stress=stress, tangent=moduli, state=state)
+        after = np.concatenate([answer.state, state[:, s:]], axis=1)
+        return replace(answer, stress=stress, tangent=moduli, state=after)

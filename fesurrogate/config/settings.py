@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from fesurrogate.config.cell import DEGREES, LARGEST_DEGREE
 from fesurrogate.config.data import CalibrationSettings, GenerateSettings
-from fesurrogate.config.file import check, read_table
+from fesurrogate.config.file import check, check_kind, read_table
 from fesurrogate.config.homogenize import HomogenizeSettings
-from fesurrogate.config.material import SURROGATES, GuardSettings, MaterialSettings
+from fesurrogate.config.material import KINDS, SURROGATES, GuardSettings, MaterialSettings
 from fesurrogate.config.output import OutputSettings
 from fesurrogate.config.precompute import PrecomputeSettings
 from fesurrogate.config.train import TrainSettings
@@ -64,13 +64,17 @@ class MacroSettings:
 
     degree: int = 2  # of the Lagrange element of the unknown
     quadrature_degree: int | None = None  # what integrates a linear law exactly if None
-    initial_guess: Literal["previous", "linear", "quadratic"] = "previous"  # of an increment
+    initial_guess: Literal["previous", "linear", "quadratic", "surrogate"] = "previous"
+    surrogate: str = "network"  # the kind that answers for cells where a surrogate guesses
 
     def __post_init__(self) -> None:
         check("degree", self.degree, 1 <= self.degree <= LARGEST_DEGREE, DEGREES)
         order = self.quadrature_degree
         holds = order is None or 0 <= order <= 30
         check("quadrature_degree", order, holds, "a whole number from 0 to 30")
+        check_kind(self.surrogate, KINDS)
+        cheap = self.surrogate != "rve"
+        check("surrogate", self.surrogate, cheap, "a kind that is cheaper than the cell")
 
 
 @dataclass(frozen=True, kw_only=True)

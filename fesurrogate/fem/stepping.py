@@ -37,7 +37,11 @@ class Predictor(Protocol):
         """Take note of an unknown (owned and ghost unknowns,) that was accepted at a time."""
 
     def predict(self, time: float) -> Array | None:
-        """Return a guess (owned and ghost unknowns,); None, on every rank alike, for none."""
+        """Return a guess (owned and ghost unknowns,); None, on every rank alike, for none.
+
+        The problem stands evaluated at the accepted unknown, under the load of that time. One that
+        moves it must return a guess.
+        """
 
 
 Guess = Literal["previous", "taken", "refused", "repeated"]
@@ -162,10 +166,12 @@ def _begin(
 
     Where nothing is guessed the tolerance is left to the problem.
     """
-    guess = None if predictor is None else predictor.predict(end)
+    if predictor is None:
+        return "previous", None
+    classical = problem.initial_residual(end - time)  # which a solve from there need not repeat
+    guess = predictor.predict(end)
     if guess is None:
         return "previous", None
-    classical = problem.initial_residual(end - time)
     problem.u.x.array[:] = guess
     if problem.initial_residual(end - time) < classical:
         held = HELD * problem.largest_residual

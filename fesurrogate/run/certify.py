@@ -20,8 +20,8 @@ import numpy as np
 from petsc4py import PETSc
 
 from fesurrogate.build.loads import AXES
+from fesurrogate.build.predictor import led, without_cells
 from fesurrogate.build.problem import MacroModel, build_problem, completed
-from fesurrogate.combine import Corrected
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.errors import InputError
@@ -29,12 +29,10 @@ from fesurrogate.fem.output import FieldWriter
 from fesurrogate.fem.values import cell_average
 from fesurrogate.results import CertifiedResults
 from fesurrogate.run.micro_output import full_tensors
+from fesurrogate.warmstart import Led
+from fesurrogate.warmstart.surrogate import SHARE
 
 FIELDS = "certified.xdmf"
-
-SHARE = 0.1
-"""Of a direct run's tolerance. There Newton's last step mostly ends far below the tolerance; from a
-good start it may end just below, with an answer that differs in the ninth digit."""
 
 
 def wants_certificate(settings: Settings) -> bool:
@@ -51,12 +49,12 @@ class Certification:
     Attributes:
         model: The surrogate's.
         direct: In which the reference answers wherever a guard says ``certify``.
-        corrected: In which the surrogate does, set right at one strain of each point.
+        led: How the surrogate leads that.
     """
 
     model: MacroModel
     direct: MacroModel
-    corrected: MacroModel
+    led: Led
 
 
 def prepare(
@@ -81,12 +79,9 @@ def prepare(
             )
     comm, settings = model.mesh.mesh.comm, _replaced(model.settings, _reference)
     direct = build_problem(settings, comm, allow_code=allow_code, beside=model)
-    plain = _replaced(model.settings, _unguarded)
-    if plain.material is not None:  # or its regions would take its guard
-        plain = replace(plain, material=_unguarded(plain.material))
-    corrected = build_problem(plain, comm, allow_code=allow_code, beside=model, wrap=Corrected)
-    direct.problem.stop = corrected.problem.stop = stop
-    return Certification(model, direct, corrected)
+    direct.problem.stop = stop
+    cheap = without_cells(model.settings)
+    return Certification(model, direct, led(direct, cheap, allow_code=allow_code, stop=stop))
 
 
 def certify(prepared: Certification) -> CertifiedResults:
@@ -100,20 +95,20 @@ def certify(prepared: Certification) -> CertifiedResults:
             answer afterwards.
     """
     begin = time.perf_counter()
-    model, direct, corrected = prepared.model, prepared.direct, prepared.corrected
-    comm = model.mesh.mesh.comm
+    model, direct = prepared.model, prepared.direct
+    comm, end = model.mesh.mesh.comm, model.settings.steps.end_times[-1]
     start = model.u.x.array.copy()
-    for each in (direct, corrected):
-        each.apply_load(model.settings.steps.end_times[-1])
-        each.u.x.array[:] = start
+    direct.apply_load(end)
+    prepared.led.apply_load(end)
+    direct.u.x.array[:] = start
     before = model.measure()
     largest = model.problem.largest_residual
     tolerance = SHARE * direct.problem.relative_tolerance * largest
-    led = _lead(direct, corrected, tolerance)
+    way = prepared.led.lead(1.0, atol=SHARE * tolerance)
     found = direct.problem.solve(atol=tolerance)
-    if led and not (found.converged or found.interrupted):
+    if way and not (found.converged or found.interrupted):
         direct.u.x.array[:] = start
-        led, found = (), direct.problem.solve(atol=tolerance)
+        way, found = (), direct.problem.solve(atol=tolerance)
     after = direct.measure() if found.converged else ({}, {})
     tallies = [field.tally for field in direct.fields.values()]
     counts = [sum(t.counts[name] for t in tallies) for name in ("rve_solves", "micro_iterations")]
@@ -127,7 +122,7 @@ def certify(prepared: Certification) -> CertifiedResults:
         interrupted=found.interrupted,
         reason=reasons.get(found.reason, str(found.reason)),
         newton_iterations=found.iterations,
-        residual_norms=(*led[:1], *found.residual_norms),
+        residual_norms=(*way[:1], *found.residual_norms),
         rve_solves=int(comm.allreduce(counts[0])),
         micro_iterations=int(comm.allreduce(counts[1])),
         reaction=after[0],
@@ -135,28 +130,6 @@ def certify(prepared: Certification) -> CertifiedResults:
         changes=_changes(before, after),
         seconds=float(max(comm.allgather(time.perf_counter() - begin))),
     )
-
-
-def _lead(direct: MacroModel, corrected: MacroModel, tolerance: float) -> tuple[float, ...]:
-    """Move the direct problem's u to where the corrected surrogate leads from it. Collective.
-
-    Returns:
-        Residual norms of the way, of which the first is the direct one; none where nothing moved.
-    """
-    if direct.problem.stopped() or direct.problem.update():
-        return ()
-    for name, field in corrected.fields.items():
-        exact = direct.fields[name]
-        assert isinstance(field.material, Corrected) and exact.response is not None
-        lines = field.material.lines(
-            exact.current_strain(), exact.response, parameters=exact.current_parameters()
-        )
-        field.start_increment(lines)
-    way = corrected.problem.solve(atol=0.1 * tolerance)
-    if not way.converged:
-        return ()
-    direct.u.x.array[:] = corrected.u.x.array
-    return way.residual_norms
 
 
 def not_certified(found: CertifiedResults) -> str:
@@ -205,10 +178,6 @@ def _replaced(
 def _reference(table: MaterialSettings) -> MaterialSettings:
     assert table.guard is not None
     return replace(table, kind=table.guard.reference)
-
-
-def _unguarded(table: MaterialSettings) -> MaterialSettings:
-    return replace(table, guard=None)
 
 
 def _certified(table: MaterialSettings) -> bool:

@@ -194,7 +194,7 @@ def identity(model: MacroModel) -> dict[str, str]:
         "kinematics": settings.kinematics,
         "mesh": mesh_fingerprint(mesh),
         "regions": regions,
-        "macro": replace(settings.macro, initial_guess="previous"),
+        "macro": replace(settings.macro, initial_guess="previous", surrogate="network"),
         "material": made,
         "loads": loads,
         "steps": settings.steps.end_times,

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from fesurrogate.build.guess import predictor_of
 from fesurrogate.build.places import MEND, check_files
+from fesurrogate.build.predictor import predictor_of
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
 from fesurrogate.fem.output import write_json
-from fesurrogate.fem.stepping import Increment, run_increments
+from fesurrogate.fem.stepping import Increment, Predictor, run_increments
 from fesurrogate.memory import beside_peak
 from fesurrogate.progress import progress_bar, tell
 from fesurrogate.results import AuditResults, CertifiedResults, HistoryEntry, Results, versions
@@ -106,6 +106,7 @@ def run(
     needed = model.memory.summed(comm)
     tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
     model.problem.stop = stop
+    predictor = predictor_of(model, allow_code=allow_code, stop=stop)
     prepared = None
     if wants_certificate(settings):
         prepared = prepare(model, allow_code=allow_code, stop=stop)
@@ -113,8 +114,9 @@ def run(
         taken = keeper.take(model) if restart else Taken()
         begin -= taken.seconds.get("total", 0.0)
         return _solved(
-            model, output, keeper, taken, begin=begin, progress=progress, prepared=prepared
-        )
+            model, output, keeper, taken,
+            begin=begin, progress=progress, prepared=prepared, predictor=predictor,
+        )  # fmt: skip
 
 
 def _audited(model: MacroModel, last_dt: float, points: int) -> AuditResults | None:
@@ -139,6 +141,7 @@ def _solved(
     begin: float,
     progress: bool,
     prepared: Certification | None,
+    predictor: Predictor | None,
 ) -> Run:
     """Solve from where a checkpoint was taken, or from the start. Collective."""
     settings, comm = model.settings, model.mesh.mesh.comm
@@ -180,7 +183,7 @@ def _solved(
             model.apply_load(position.time)
             run_increments(
                 model.problem, model.apply_load, times, start=position,
-                max_cuts=settings.steps.max_cuts, predictor=predictor_of(settings),
+                max_cuts=settings.steps.max_cuts, predictor=predictor,
                 on_accept=on_accept,
             )  # fmt: skip
         except ConvergenceError as error:

@@ -1,0 +1,86 @@
+"""``[macro] initial_guess`` as what guesses; a surrogate's problem beside the one that it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from fesurrogate.build.context import naming
+from fesurrogate.build.guess import predictor_of as extrapolation_of
+from fesurrogate.build.problem import MacroModel, build_problem, completed
+from fesurrogate.combine import Corrected
+from fesurrogate.config import Settings
+from fesurrogate.config.material import MaterialSettings
+from fesurrogate.fem.stepping import Predictor
+from fesurrogate.warmstart import Led
+
+
+def predictor_of(
+    model: MacroModel, *, allow_code: bool = False, stop: Callable[[], bool] | None = None
+) -> Predictor | None:
+    """Return the guess that ``[macro] initial_guess`` names; None begins from the accepted u.
+
+    Collective.
+
+    Args:
+        model: The problem.
+        allow_code: Whether a user's module may be imported.
+        stop: Asked now and then whether to stop.
+
+    Raises:
+        InputError: On all ranks: the surrogate cannot be built.
+    """
+    settings = model.settings
+    if settings.macro.initial_guess != "surrogate":
+        return extrapolation_of(settings)
+    base = settings.material
+    tables = [base, *(completed(table, base) for table in settings.regions.values())]
+    if not any(table and (table.guarded or table.kind == "rve") for table in tables):
+        return None  # a surrogate's run, say, which differs by one word: all in it is cheap
+    with naming("macro.initial_guess"):
+        cheap = without_cells(settings, settings.macro.surrogate)
+        return led(model, cheap, allow_code=allow_code, stop=stop)
+
+
+def led(
+    model: MacroModel,
+    cheap: Settings,
+    *,
+    allow_code: bool = False,
+    stop: Callable[[], bool] | None = None,
+) -> Led:
+    """Return what leads a problem by another of cheap Materials. Collective.
+
+    Args:
+        model: The problem.
+        cheap: Its settings with other Materials.
+        allow_code: Whether a user's module may be imported.
+        stop: Asked now and then whether to stop.
+
+    Raises:
+        InputError: On all ranks: a Material cannot be built.
+    """
+    comm = model.mesh.mesh.comm
+    beside = build_problem(cheap, comm, allow_code=allow_code, beside=model, wrap=Corrected)
+    beside.problem.stop = stop
+    return Led(model.problem, beside.problem, beside.apply_load)
+
+
+def without_cells(settings: Settings, kind: str | None = None) -> Settings:
+    """Return the settings with nothing behind a guard, and a cheap kind in place of cells.
+
+    Args:
+        settings: The whole.
+        kind: In place of ``rve``; that stays if None.
+    """
+
+    def cheap(table: MaterialSettings) -> MaterialSettings:
+        cell = kind is not None and table.kind == "rve"
+        return replace(table, kind=kind if cell else table.kind, guard=None)  # type: ignore[arg-type]
+
+    base = settings.material
+    return replace(
+        settings,
+        material=None if base is None else cheap(base),
+        regions={name: cheap(table) for name, table in settings.regions.items()},
+    )

@@ -1,0 +1,147 @@
+"""The unknown of an increment as a surrogate solves it, set right by what the answer was so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from fesurrogate.combine import Corrected
+from fesurrogate.errors import InputError
+from fesurrogate.fem.problem import HELD, MacroProblem
+from fesurrogate.kinematics import Array
+
+SHARE = 0.1
+"""Of a tolerance, to which the surrogate leads: there Newton's last step mostly ends far below the
+tolerance; what ends just below it, from a good start, may differ in the ninth digit."""
+
+FALL = 0.2
+"""Of the residual, below which the surrogate must lead for it to be asked again; else Newton's
+method goes on, which does as well."""
+
+
+@final
+class Led:
+    """A problem that a surrogate leads: it is set right where the problem stands, then solved.
+
+    There it answers as the problem's Materials do
+    (:class:`~fesurrogate.combine.corrected.Corrected`), so that where it leads lacks only the
+    difference of two curvatures: a Newton step that knows the curvature of the law. Its states
+    follow the strains that the problem accepts, and never its own.
+
+    It is a :class:`~fesurrogate.fem.stepping.Predictor` of the problem.
+
+    Args:
+        direct: The problem.
+        surrogate: Of the same space and conditions, and of the same regions in the same order;
+            its fields carry Corrected Materials.
+        apply_load: Sets loads and boundary values of the surrogate's problem for a time.
+
+    Attributes:
+        surrogate: Its problem.
+        apply_load: As given.
+        leads: How often it has led so far.
+
+    Raises:
+        InputError: Other fields.
+
+    Note:
+        Every method is collective.
+    """
+
+    def __init__(
+        self,
+        direct: MacroProblem,
+        surrogate: MacroProblem,
+        apply_load: Callable[[float], None],
+    ) -> None:
+        self._direct, self.surrogate, self.apply_load = direct, surrogate, apply_load
+        self._materials: list[Corrected] = []
+        for field in surrogate.fields:
+            if not isinstance(field.material, Corrected):
+                raise InputError(
+                    f"Led: a field of the surrogate's problem carries "
+                    f"{type(field.material).__name__}; expected Corrected"
+                )
+            self._materials.append(field.material)
+        if len(direct.fields) != len(surrogate.fields):
+            raise InputError(
+                f"Led: {len(surrogate.fields)} fields for a problem of {len(direct.fields)}; "
+                "expected one for each"
+            )
+        self._states = [field.state for field in surrogate.fields]  # each (n, s)
+        self._time: float | None = None  # of these states
+        self.leads = 0
+
+    def lead(self, dt: float, *, atol: float) -> tuple[float, ...]:
+        """Move the direct problem's u to where the surrogate leads from it.
+
+        Args:
+            dt: Length of the increment from the surrogate's states.
+            atol: Residual norm to which the surrogate's problem is solved.
+
+        Returns:
+            Residual norms of the way, of which the first is the direct one; none, and u unmoved,
+            where it fails.
+        """
+        direct, surrogate = self._direct, self.surrogate
+        if direct.stopped() or direct.update() or self._ask(dt):
+            return ()
+        for exact, field, material in zip(
+            direct.fields, surrogate.fields, self._materials, strict=True
+        ):
+            assert exact.response is not None and field.response is not None
+            lines = material.lines(exact.current_strain(), exact.response, field.response)
+            field.start_increment(material.with_lines(field.state, lines))
+        way = surrogate.solve(dt, atol=atol)
+        if not way.converged:
+            return ()
+        direct.u.x.array[:] = surrogate.u.x.array
+        self.leads += 1
+        return way.residual_norms
+
+    def predict(self, time: float) -> Array | None:  # (owned and ghost unknowns,)
+        """Return the unknown to which the surrogate leads from the accepted one; None if it fails.
+
+        The direct problem stands at its accepted unknown under the load of ``time``. It is led on,
+        for one answer of its Materials each time, while that pays.
+        """
+        direct, guess = self._direct, None
+        assert self._time is not None, "predict() before any accept()"
+        self.apply_load(time)
+        norm = direct.initial_residual(direct.dt)
+        held = HELD * direct.largest_residual
+        target = max(SHARE * direct.relative_tolerance * norm, held)
+        while norm > target and self.lead(time - self._time, atol=SHARE * target):
+            led = direct.u.x.array.copy()
+            found = direct.initial_residual(direct.dt)
+            if guess is None or found < norm:
+                guess = led
+            if not found <= FALL * norm:
+                break
+            norm = found
+        return guess
+
+    def accept(self, time: float, unknown: Array) -> None:
+        """Let the surrogate's states follow the direct problem to what it accepted at a time.
+
+        Where the surrogate fails there, they stay, and its next increment is a longer one.
+        """
+        if self._time is not None and time > self._time and self._has_history():
+            if self._ask(time - self._time):
+                return
+            answers = [field.response for field in self.surrogate.fields]
+            self._states = [answer.state for answer in answers if answer is not None]
+        self._time = time
+
+    def _ask(self, dt: float) -> int:
+        """Evaluate the surrogate, without lines, at the direct u; return the failed points."""
+        surrogate = self.surrogate
+        surrogate.u.x.array[:], surrogate.dt = self._direct.u.x.array, dt
+        for field, material, state in zip(
+            surrogate.fields, self._materials, self._states, strict=True
+        ):
+            field.start_increment(material.with_lines(state, None))
+        return surrogate.update()
+
+    def _has_history(self) -> bool:
+        return any(material.surrogate.num_state for material in self._materials)
