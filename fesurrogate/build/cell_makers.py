@@ -43,6 +43,7 @@ def _made(settings: CellSettings, gdim: int, void: str | None) -> Any:
         "laminate": micro.laminate_cell,
         "square": micro.square_packing,
         "hexagonal": micro.hexagonal_packing,
+        "placed_fibres": micro.placed_fibres,
         "random_fibres": micro.random_fibres,
         "random_spheres": micro.random_spheres,
         "hole": micro.hole,

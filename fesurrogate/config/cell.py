@@ -19,6 +19,7 @@ CELL_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "laminate": (("fractions",), ("gdim", "resolution")),
     "square": (("volume_fraction",), ROUND),
     "hexagonal": (("volume_fraction",), ("cell", *ROUND)),
+    "placed_fibres": (("volume_fraction", "centres"), ROUND),
     "random_fibres": (("volume_fraction", "count", "seed"), ("gap", *ROUND)),
     "random_spheres": (("volume_fraction", "count", "seed"), ("gap", *ROUND)),
     "hole": (("volume_fraction",), ("gdim", *ROUND)),
@@ -30,6 +31,7 @@ CELL_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 CELL_PHASES = {
     "square": ("matrix", "fibre"),
     "hexagonal": ("matrix", "fibre"),
+    "placed_fibres": ("matrix", "fibre"),
     "random_fibres": ("matrix", "fibre"),
     "random_spheres": ("matrix", "inclusion"),
     "hole": ("matrix", "void"),
@@ -49,6 +51,7 @@ class CellSettings:
         "laminate",
         "square",
         "hexagonal",
+        "placed_fibres",
         "random_fibres",
         "random_spheres",
         "hole",
@@ -56,6 +59,7 @@ class CellSettings:
         "image",
     ]
     volume_fraction: float | None = None
+    centres: tuple[tuple[float, float], ...] | None = None
     count: int | None = None
     seed: int | None = None
     gap: float | None = None

@@ -6,6 +6,7 @@ from fesurrogate.micro.cells.image import image_cell
 from fesurrogate.micro.cells.inclusions import (
     hexagonal_packing,
     hole,
+    placed_fibres,
     random_fibres,
     random_spheres,
     square_packing,
@@ -21,6 +22,7 @@ __all__ = [
     "image_cell",
     "laminate_cell",
     "make_cell",
+    "placed_fibres",
     "random_fibres",
     "random_spheres",
     "read_cell",

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
@@ -134,6 +135,52 @@ def random_fibres(
         lattice=np.eye(2),
         touching=packing.radius * (1 + gap / 2),
         resolution=resolution or math.ceil(4 / packing.radius),
+        degree=degree,
+    )
+
+
+def placed_fibres(
+    volume_fraction: float,
+    centres: ArrayLike,  # (count, 2)
+    *,
+    resolution: int | None = None,
+    degree: int = 1,
+) -> Cell:
+    """Return a unit square of equal fibres about given centres, and their periodic images.
+
+    The family of a packing whose fibres grow: the centres stay where the volume fraction changes.
+    Place the origin so that no fibre of the family grazes an edge; elements there are flat.
+
+    Args:
+        volume_fraction: Of the fibres, below that at which two of them touch.
+        centres: Of the fibres.
+        resolution: Elements along each edge; four along a radius if None.
+        degree: Of the geometry: 2 curves the elements at the interface.
+
+    Raises:
+        InputError: An argument is out of range, or fibres of the fraction overlap.
+        MissingPackageError: gmsh is not installed.
+    """
+    places = np.asarray(centres, dtype=np.float64)
+    if places.ndim != 2 or places.shape[1] != 2 or not len(places):
+        raise InputError(f"centres have shape {places.shape}; expected (count, 2), count >= 1")
+    apart = places[:, None] - places  # (count, count, 2)
+    apart = np.linalg.norm(apart - np.round(apart), axis=-1)
+    np.fill_diagonal(apart, 1.0)  # of a fibre and its own image
+    touching = float(apart.min()) / 2
+    largest = len(places) * math.pi * (FILLED * touching) ** 2
+    if not 0 < volume_fraction <= largest:
+        raise InputError(
+            f"volume_fraction is {volume_fraction:g}; expected a number > 0 and at most "
+            f"{largest:.3f}, where two of the {len(places)} fibres nearly touch"
+        )
+    radius = math.sqrt(volume_fraction / (len(places) * math.pi))
+    return _made(
+        volume_fraction,
+        places % 1.0,
+        lattice=np.eye(2),
+        touching=touching,
+        resolution=resolution or math.ceil(4 / radius),
         degree=degree,
     )
 
