@@ -146,7 +146,7 @@ def _sign_model(path: Path, content: bytes, chance: np.random.Generator) -> Path
     """Damage arrays or card, and write them with the checksum of what they hold."""
     import safetensors.numpy
 
-    from fesurrogate.surrogate.model_file import _checksum
+    from fesurrogate.surrogate.weights_file import checksum
 
     arrays = safetensors.numpy.load(content)
     head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -161,7 +161,7 @@ def _sign_model(path: Path, content: bytes, chance: np.random.Generator) -> Path
         arrays[name] = arrays[name] * np.nan
     target = path.with_name("signed.safetensors")
     if isinstance(card, dict):
-        card["checksum"] = _checksum(card, arrays)
+        card["checksum"] = checksum(card, arrays)
     target.write_bytes(safetensors.numpy.save(arrays, metadata={"card": json.dumps(card)}))
     return target
 

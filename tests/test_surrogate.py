@@ -190,7 +190,7 @@ class TestModelFile:
         """A card that lies, with a right checksum."""
         from safetensors.numpy import load, save
 
-        from fesurrogate.surrogate.model_file import _checksum
+        from fesurrogate.surrogate.weights_file import checksum
 
         path = tmp_path / "model"
         save_model(path, random_energy(Kinematics(2), (3, 2)))
@@ -203,12 +203,12 @@ class TestModelFile:
         ]  # fmt: skip
         for key, value in lies:
             lie = {**copy.deepcopy(card), key: value}
-            lie["checksum"] = _checksum(lie, arrays)
+            lie["checksum"] = checksum(lie, arrays)
             path.write_bytes(save(arrays, metadata={"card": json.dumps(lie)}))
             with pytest.raises(InputError, match="model"):
                 load_model(path)
         poisoned = {**arrays, "perceptron.output": np.full((1, 2), np.nan)}
-        lie = {**card, "checksum": _checksum(card, poisoned)}
+        lie = {**card, "checksum": checksum(card, poisoned)}
         path.write_bytes(save(poisoned, metadata={"card": json.dumps(lie)}))
         with pytest.raises(InputError, match="not finite"):
             load_model(path)
