@@ -48,6 +48,7 @@ def _made(settings: CellSettings, gdim: int, void: str | None) -> Any:
         "random_spheres": micro.random_spheres,
         "hole": micro.hole,
         "lattice": micro.strut_lattice,
+        "crack": micro.cracked_cell,
     }
     if settings.kind in ("laminate", "hole", "lattice"):
         arguments.setdefault("gdim", gdim)

@@ -15,7 +15,7 @@ from fesurrogate.config.cell import RVESettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 
-NUMBERS = ("volume_fraction", "gap")
+NUMBERS = ("volume_fraction", "gap", "crack_length")
 """Keys of ``[material.rve.cell]`` that may be parameters, beside ``fractions.PHASE``."""
 FRACTIONS = "fractions."
 DECISIVE = ("cell", "phases", "lattice", "degree", "boundary")

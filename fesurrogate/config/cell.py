@@ -24,6 +24,7 @@ CELL_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "random_spheres": (("volume_fraction", "count", "seed"), ("gap", *ROUND)),
     "hole": (("volume_fraction",), ("gdim", *ROUND)),
     "lattice": (("volume_fraction",), ("gdim", "resolution")),
+    "crack": (("crack_length",), ("height", "resolution")),
     "image": (("file", "labels"), ("spacing", "coarsen")),
 }
 """Keys that each kind of cell needs, and those that it takes besides."""
@@ -36,6 +37,7 @@ CELL_PHASES = {
     "random_spheres": ("matrix", "inclusion"),
     "hole": ("matrix", "void"),
     "lattice": ("matrix", "void"),
+    "crack": ("matrix",),
 }
 """Phases of the kinds of cell that name them; in a laminate and in an image the user does."""
 
@@ -56,6 +58,7 @@ class CellSettings:
         "random_spheres",
         "hole",
         "lattice",
+        "crack",
         "image",
     ]
     volume_fraction: float | None = None
@@ -68,6 +71,8 @@ class CellSettings:
     resolution: int | None = None
     geometry_degree: Literal[1, 2] | None = None
     fractions: dict[str, float] | None = None
+    crack_length: float | None = None
+    height: float | None = None
     file: Path | None = None
     labels: dict[str, int | tuple[int, ...]] | None = None
     spacing: float | tuple[float, ...] | None = None
@@ -83,6 +88,8 @@ class CellSettings:
             )
         _in_range("volume_fraction", self.volume_fraction, 0, 1)
         _in_range("gap", self.gap, 0, 1)
+        _in_range("crack_length", self.crack_length, 0, 1)
+        _in_range("height", self.height, 0, math.inf)
         for name, least in (("count", 1), ("seed", 0), ("resolution", 2), ("coarsen", 1)):
             number = getattr(self, name)
             expected = f"a whole number >= {least}"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fesurrogate.errors import InputError
+from fesurrogate.hierarchical.fracture import energy_release_rate
 from fesurrogate.hierarchical.solved import AMPLITUDE, SolvedCell
 from fesurrogate.hierarchical.yield_strain import yield_strain
 from fesurrogate.kinematics import Array
@@ -78,6 +79,7 @@ QUANTITIES: dict[str, dict[str, Quantity]] = {
         "expansion": expansion,
         "stress_concentration": stress_concentration,
         "yield_strain": yield_strain,
+        "energy_release_rate": energy_release_rate,
     },
     "gradient": {"conductivity": stiffness},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.errors import ConvergenceError, InputError
 from fesurrogate.hierarchical.solved import AMPLITUDE, SolvedCell
@@ -65,15 +66,15 @@ def first_yield(
     Raises:
         ConvergenceError: The Material does not answer.
     """
-    points = np.arange(len(strain))
+    points: NDArray[np.intp] = np.arange(len(strain))
 
-    def flowing(multiple: float) -> Array:
+    def flowing(multiple: float) -> NDArray[np.intp]:
         answer = material.evaluate(
             multiple * strain[points], parameters=parameters[points], tangent=False
         )
         if not answer.ok.all():
             raise ConvergenceError(f"a phase does not answer to {multiple:g} of a direction")
-        return points[answer.report["plastic_strain"] > 0]
+        return np.asarray(points[answer.report["plastic_strain"] > 0])
 
     low, high = 0.0, AMPLITUDE
     while not len(found := flowing(high)):

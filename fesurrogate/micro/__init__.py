@@ -3,6 +3,7 @@
 from fesurrogate.micro.cells import (
     Cell,
     cell_from_arrays,
+    cracked_cell,
     hexagonal_packing,
     hole,
     image_cell,
@@ -24,6 +25,7 @@ __all__ = [
     "RVEMaterial",
     "cell_from_arrays",
     "conductor",
+    "cracked_cell",
     "hexagonal_packing",
     "hole",
     "image_cell",

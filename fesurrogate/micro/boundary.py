@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 import ufl
-from dolfinx import fem
+from dolfinx import fem, mesh
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
 from fesurrogate.micro.cells.cell import Cell
+from fesurrogate.micro.cells.faces import exterior_facets
 from fesurrogate.micro.constraint import (
     blocked,
     linear_prolongation,
@@ -55,18 +56,21 @@ def prolongation(
 
 
 def _normals(cell: Cell, V: fem.FunctionSpace) -> Array:  # (nodes, dimension)
-    """Return ∫ φ n dS over the faces of the cell."""
+    """Return ∫ φ n dS over the faces of the cell; those of a crack in it are none."""
     if cell.void is not None:
         raise InputError(
             f"boundary 'traction' is not for a cell with a void ({cell.void!r}): where the void "
             "meets a face there is no traction to be uniform; take 'periodic'"
         )
     v, n = ufl.TestFunction(V), ufl.FacetNormal(cell.mesh)
+    facets, on_face = exterior_facets(cell)
     d, components = cell.mesh.geometry.dim, V.dofmap.index_map_bs
+    faces = mesh.meshtags(cell.mesh, d - 1, facets, on_face.astype(np.int32))
+    ds = ufl.Measure("ds", domain=cell.mesh, subdomain_data=faces)(1)
     if components > 1:  # block I of the vector is ∫ φ_I n dS
         zeros = [ufl.as_ufl(0.0)] * (components - d)
-        integrals = [ufl.inner(v, ufl.as_vector([*(n[k] for k in range(d)), *zeros])) * ufl.ds]
+        integrals = [ufl.inner(v, ufl.as_vector([*(n[k] for k in range(d)), *zeros])) * ds]
     else:
-        integrals = [v * n[k] * ufl.ds for k in range(d)]
+        integrals = [v * n[k] * ds for k in range(d)]
     vectors = [fem.assemble_vector(fem.form(integral)).array for integral in integrals]
     return np.stack(vectors, axis=1).reshape(V.dofmap.index_map.size_local, -1)[:, :d]

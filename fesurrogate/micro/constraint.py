@@ -34,20 +34,22 @@ def periodic_masters(
 ) -> NDArray[np.int64]:  # (nodes,)
     """Return, for every node, the node that stands for it and all its periodic images.
 
-    In a cell with a void a node may face nothing: it is free there.
+    In a cell with a void a node may face nothing: it is free there. Nodes inside stand for
+    themselves, though two of them, on the faces of a crack, lie in one place.
 
     Raises:
         InputError: A node on one face has no partner on the opposite face.
     """
     fractional = (x - origin) @ np.linalg.inv(lattice)
     reduced = np.where(fractional > 1 - tolerance, fractional - 1, fractional)
-    tree = cKDTree(reduced)
-    images = tree.query_ball_point(reduced, r=10 * tolerance)
-    master = np.array([min(group) for group in images], dtype=np.int64)
     upper = np.abs(fractional - 1) < tolerance
     lower = np.abs(fractional) < tolerance
-    expected = 2 ** (upper | lower).sum(axis=1)
-    unmatched = np.flatnonzero([len(group) for group in images] != expected)
+    faces = (upper | lower).sum(axis=1)  # on how many faces each node lies
+    rows = np.flatnonzero(faces)
+    images = cKDTree(reduced[rows]).query_ball_point(reduced[rows], r=10 * tolerance)
+    master = np.arange(len(x), dtype=np.int64)
+    master[rows] = rows[[min(group) for group in images]]
+    unmatched = rows[[len(group) for group in images] != 2 ** faces[rows]]
     if has_void:
         unmatched = unmatched[_nearly_met(fractional, reduced, unmatched, tolerance)]
     if unmatched.size:

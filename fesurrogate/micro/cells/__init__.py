@@ -1,6 +1,7 @@
 """The representative cell, and where it comes from."""
 
 from fesurrogate.micro.cells.cell import Cell, cell_from_arrays, make_cell, read_cell
+from fesurrogate.micro.cells.crack import cracked_cell
 from fesurrogate.micro.cells.grid import strut_lattice
 from fesurrogate.micro.cells.image import image_cell
 from fesurrogate.micro.cells.inclusions import (
@@ -17,6 +18,7 @@ from fesurrogate.micro.cells.refine import refined
 __all__ = [
     "Cell",
     "cell_from_arrays",
+    "cracked_cell",
     "hexagonal_packing",
     "hole",
     "image_cell",
