@@ -114,15 +114,19 @@ class AuditResults:
 
 @dataclass(frozen=True, kw_only=True)
 class CertifiedResults:
-    """The direct answer at the last load, from the surrogate's; counted apart from the run.
+    """The direct answer, to which the surrogate leads; counted apart from the run.
+
+    Without history at the last load alone, with history in every increment.
 
     Attributes:
         converged: Whether Newton reached the tolerance of a direct run.
         interrupted: Whether it was stopped before.
-        reason: PETSc's word for how it ended.
+        reason: PETSc's word for how it ended; with history what kept it from the end, if anything.
         newton_iterations: Macro iterations.
         residual_norms: Euclidean norms: that of the surrogate's solution, then that of where it
-            leads when it is set right, if it does, and of Newton's iterates from there.
+            leads when it is set right, if it does, and of Newton's iterates from there. With
+            history those of the last increment.
+        leads: How often the surrogate led on, for one answer of the reference at each point.
         rve_solves: Solves of a cell, all ranks.
         micro_iterations: Newton iterations inside the cells.
         reaction: By name; empty unless converged.
@@ -177,6 +181,7 @@ class Results:
         history: The increments.
         restarts: Times at which the run was taken up from a checkpoint.
         audit: Of a guarded surrogate, where ``audit`` asks for it, else None.
+        history: The direct increments, where there is history.
         certified: The direct answer, where ``certify`` asks for it, else None; ``reaction`` and
             ``probes`` are then its.
         micro: Localisation, where ``[output.micro]`` asks for it, else None.
@@ -185,11 +190,13 @@ class Results:
 
     title: str
     converged: bool
+    leads: int
     message: str
     increments: int
     newton_iterations: int
     rve_solves: int
     micro_iterations: int
+    history: tuple[HistoryEntry, ...] = ()
     evaluations: int
     reaction: Mapping[str, list[float]]
     probes: Mapping[str, list[float]]

@@ -89,8 +89,8 @@ def _child(settings: Settings, output: Path) -> None:
 
     real = module.save_problem
 
-    def noted(store, problem, fields, saved):  # type: ignore[no-untyped-def]
-        path = real(store, problem, fields, saved)
+    def noted(store, problem, fields, saved, **options):  # type: ignore[no-untyped-def]
+        path = real(store, problem, fields, saved, **options)
         with open(output / "noted", "ab", buffering=0) as file:
             file.write(np.float64(saved.position.time).tobytes())
         return path

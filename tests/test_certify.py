@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,9 @@ from mpi4py import MPI
 
 from fesurrogate.build import ensure_dataset, ensure_model
 from fesurrogate.build.calibration import calibration_of
-from fesurrogate.build.problem import MacroModel, build_problem
-from fesurrogate.config import DirichletSettings, MeshSettings, Settings, read_config
+from fesurrogate.build.problem import MacroModel
+from fesurrogate.config import Settings, read_config
 from fesurrogate.config.material import GuardSettings, MaterialSettings
-from fesurrogate.config.phase import J2PlasticitySettings
-from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Kinematics
 from fesurrogate.results import CertifiedResults
 from fesurrogate.run import run
 from fesurrogate.run.audit import audit
@@ -185,12 +183,12 @@ def test_a_run_stopped_while_certifying_is_taken_up_there(
 
     with pytest.MonkeyPatch.context() as patch:
 
-        def begun(prepared: Certification) -> CertifiedResults:
+        def begun(*given: Any) -> CertifiedResults:
             nonlocal certifying
             certifying = COMM.rank == 0
-            return certify(prepared)
+            return certify(*given)
 
-        patch.setattr("fesurrogate.run.command.certify", begun)
+        patch.setattr("fesurrogate.run.certify_path.certify", begun)
         stopped = run(problem, COMM, folder, stop=stop)
     assert stopped.interrupted and "certifying" in stopped.results.message
     assert stopped.results.certified is not None and not stopped.results.certified.rve_solves
@@ -199,18 +197,6 @@ def test_a_run_stopped_while_certifying_is_taken_up_there(
     assert made.converged and made.increments == 2 and made.restarts == (1.0,)
     assert made.evaluations == stopped.results.evaluations  # the surrogate is not asked again
     assert relative(made.reaction["right"], whole.reaction["right"]) < 1e-10
-
-
-def test_history_is_refused() -> None:
-    metal = J2PlasticitySettings(young=200.0, poisson=0.3, yield_stress=1.0)
-    settings = Settings(
-        kinematics=Kinematics(2),
-        material=MaterialSettings(kind="j2_plasticity", j2_plasticity=metal),
-        mesh=MeshSettings(generator="rectangle", cells=(1, 1)),
-        dirichlet=(DirichletSettings(boundary="left"),),
-    )
-    with pytest.raises(InputError, match="certify: 'j2_plasticity'.*has history"):
-        prepare(build_problem(settings, MPI.COMM_SELF))
 
 
 def test_only_a_guard_that_is_used_is_certified(problem: Settings) -> None:

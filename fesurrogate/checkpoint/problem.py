@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,8 @@ from fesurrogate.kinematics import Array
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
+PointRows = tuple[MaterialField, Array]
+"""A field, and rows (n, k) of its points."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ class Saved:
 
 
 def save_problem(
-    store: Store, problem: MacroProblem, fields: Mapping[str, MaterialField], saved: Saved
+    store: Store,
+    problem: MacroProblem,
+    fields: Mapping[str, MaterialField],
+    saved: Saved,
+    *,
+    beside: Sequence[PointRows] = (),
 ) -> Path:
     """Write a checkpoint of the accepted state, and remove the one before the last. Collective.
 
@@ -60,6 +67,7 @@ def save_problem(
         problem: The macro problem.
         fields: Its fields by name.
         saved: What is kept beside.
+        beside: Rows of the points of other fields, which :func:`load_beside` gives back.
 
     Returns:
         The file.
@@ -89,7 +97,7 @@ def save_problem(
             sink = stack.enter_context(store.writer()) if comm.rank == 0 else None
         except OSError as error:
             failure = error
-        for name, rows in _rows(problem, fields):
+        for name, rows in [*_rows(problem, fields), *_rows_beside(beside)]:
             try:
                 write_rows(sink, name, rows, comm)
             except Exception as error:
@@ -150,9 +158,7 @@ def load_problem(
     for k, held in enumerate(fields.values()):
         at = _positions(source, f"fields/{k}/cells", original_numbers(mesh)[held.cells], comm)
         parts: list[Array] = []
-        for (name, array), accepted in zip(
-            _rows_of(held, comm).items(), held.accepted, strict=True
-        ):
+        for (name, array), accepted in zip(_rows_of(held).items(), held.accepted, strict=True):
             key = f"fields/{k}/{name}"
             if name == "hint" and key in arrays and arrays[key][0][1:] != array.shape[1:]:
                 logger.info("hints begin anew: the Material keeps others on as many ranks")
@@ -174,6 +180,36 @@ def load_problem(
         _restore_tally(held, facts["tallies"][k], comm)
     problem.resume(float(facts["largest_residual"]))
     return saved
+
+
+def load_beside(
+    source: Archive | None, beside: Sequence[PointRows], comm: MPI.Intracomm
+) -> list[Array] | None:  # each (n, k)
+    """Return the rows that were kept of the points of other fields. Collective.
+
+    Args:
+        source: On rank 0.
+        beside: The fields, with rows of the width that is expected.
+        comm: The ranks.
+
+    Returns:
+        None where the checkpoint has none, or others.
+
+    Raises:
+        InputError: On all ranks: the checkpoint is damaged or hostile.
+    """
+    arrays = comm.bcast(source.arrays if source is not None else None, root=0)
+    expected = _rows_beside(beside)
+    if any(name not in arrays or arrays[name][0][1:] != rows.shape[1:] for name, rows in expected):
+        return None
+    found = []
+    for k, (held, rows) in enumerate(beside):
+        numbers = original_numbers(held.mesh)[held.cells]
+        at = _positions(source, f"beside/{k}/cells", numbers, comm)
+        shape = _by_cell(held, rows).shape[1:]
+        read = read_rows(source, f"beside/{k}/rows", at, shape, comm)
+        found.append(np.asarray(read.reshape(rows.shape), dtype=np.float64))
+    return found
 
 
 def original_numbers(mesh: Mesh) -> NDArray[np.int64]:  # (owned cells,)
@@ -202,17 +238,30 @@ def _rows(problem: MacroProblem, fields: Mapping[str, MaterialField]) -> list[tu
     rows: list[tuple[str, NDArray]] = [("cells", numbers), ("u", _node_values(problem.u))]
     for k, held in enumerate(fields.values()):
         rows.append((f"fields/{k}/cells", numbers[held.cells]))
-        rows += [(f"fields/{k}/{name}", array) for name, array in _rows_of(held, mesh.comm).items()]
+        rows += [(f"fields/{k}/{name}", array) for name, array in _rows_of(held).items()]
     return rows
 
 
-def _rows_of(held: MaterialField, comm: MPI.Intracomm) -> dict[str, NDArray]:  # (cells, ...)
+def _rows_of(held: MaterialField) -> dict[str, NDArray]:  # (cells, ...)
     """Return what a field has accepted, cell by cell. Collective."""
-    per_cell = comm.allreduce(held.num_points // max(1, len(held.cells)), op=MPI.MAX)
-    return {
-        name: array.reshape(len(held.cells), per_cell * array.shape[1])
-        for name, array in zip(("state", "hint", "stress"), held.accepted, strict=True)
-    }
+    names = ("state", "hint", "stress")
+    return {k: _by_cell(held, rows) for k, rows in zip(names, held.accepted, strict=True)}
+
+
+def _rows_beside(beside: Sequence[PointRows]) -> list[tuple[str, NDArray]]:
+    """Return what is kept of other fields, cell by cell, by name. Collective."""
+    rows: list[tuple[str, NDArray]] = []
+    for k, (held, kept) in enumerate(beside):
+        rows.append((f"beside/{k}/cells", original_numbers(held.mesh)[held.cells]))
+        rows.append((f"beside/{k}/rows", _by_cell(held, kept)))
+    return rows
+
+
+def _by_cell(held: MaterialField, rows: Array) -> NDArray:  # (n, k) -> (cells, points of one * k)
+    """Return rows of the points as rows of the cells, whose width is alike on all ranks."""
+    own = held.num_points // max(1, len(held.cells))
+    per_cell = held.mesh.comm.allreduce(own, op=MPI.MAX)
+    return rows.reshape(len(held.cells), per_cell * rows.shape[1])
 
 
 def _node_values(u: fem.Function) -> NDArray:  # (owned cells, nodes * block size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -32,6 +32,7 @@ DEFAULT_OPTIONS: Mapping[str, Any] = {
     "pc_type": "lu",
     "pc_factor_mat_solver_type": "mumps",
 }
+STALL = 0.3  # of the residual, left by an iteration whose tangent is not good enough
 HELD = 1e-10  # residual of a load that is held, relative to the largest of a load that moved
 
 
@@ -123,6 +124,7 @@ class MacroProblem:
         self._solution, _ = self.matrix.createVecs()
         self._norms: list[float] = []
         self._largest = 0.0  # residual norm that a solved increment began with
+        self._standing = False  # whether the fields answer as accepted, and as at no other u
         self.snes = self._build_snes(prefix, {**DEFAULT_OPTIONS, **(options or {})})
 
     def _build_snes(self, prefix: str, options: Mapping[str, Any]) -> PETSc.SNES:
@@ -152,20 +154,28 @@ class MacroProblem:
         if self.stopped() or self.update():
             array[:] = np.nan
         else:
-            self.assemble_residual()
-            fem.apply_lifting(
-                array, [self.jacobian_form], [self.bcs], x0=[self.u.x.array], alpha=-1.0
-            )
-            self._work.x.scatter_reverse(la.InsertMode.add)
-            for bc in self.bcs:
-                bc.set(array, self.u.x.array, -1.0)
+            self._lift(self.assemble_residual())
         if b.handle != self._work.x.petsc_vec.handle:
             b.setArray(self._work.x.petsc_vec.getArray(readonly=True))
 
+    def _lift(self, array: Array) -> None:
+        """Put what the boundary values lack into the residual, and sum it over the ranks."""
+        fem.apply_lifting(array, [self.jacobian_form], [self.bcs], x0=[self.u.x.array], alpha=-1.0)
+        self._work.x.scatter_reverse(la.InsertMode.add)
+        for bc in self.bcs:
+            bc.set(array, self.u.x.array, -1.0)
+
     def _jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, J: PETSc.Mat, P: PETSc.Mat) -> None:
         self._set_unknown(x)
+        # the first step may raise the residual by rotation, whatever the tangent
+        if len(self._norms) > 2 and not self._norms[-1] < STALL * self._norms[-2]:
+            self.use_consistent_tangents()
         self.update()
         self.assemble_jacobian()
+
+    def use_consistent_tangents(self) -> bool:
+        """Take consistent tangents for the rest of the increment; return whether that is new."""
+        return any([field.use_consistent_tangent() for field in self.fields])
 
     def stopped(self) -> bool:
         """Return whether any rank was asked to stop, since this solve began. Collective."""
@@ -205,6 +215,9 @@ class MacroProblem:
     def solve(self, dt: float = 1.0, *, atol: float | None = None) -> SolveResult:
         """Solve for u from its present value.
 
+        Where tangents are those of surrogates, and the residual stalls, consistent ones take over;
+        what does not converge all the same is solved once more with them.
+
         Args:
             dt: Length of the increment from the accepted state.
             atol: Residual norm that is equilibrium, whatever the solve begins with; ``HELD`` times
@@ -213,7 +226,17 @@ class MacroProblem:
         Returns:
             How Newton ended. State is accepted by :meth:`accept` only.
         """
-        self.dt = dt
+        start = self.u.x.array.copy()
+        result = self._solve(dt, atol)
+        if result.converged or result.interrupted or not self.use_consistent_tangents():
+            return result
+        self.restore()
+        self.u.x.array[:] = start
+        again = self._solve(dt, atol)
+        return replace(again, iterations=result.iterations + again.iterations)
+
+    def _solve(self, dt: float, atol: float | None) -> SolveResult:
+        self.dt, self._standing = dt, False
         self._norms, self._stopped = [], False
         owned = self._solution.getLocalSize()
         self._solution.setArray(self.u.x.array[:owned])
@@ -240,14 +263,29 @@ class MacroProblem:
         Returns:
             NaN where a point cannot be solved.
         """
-        self.dt, self._stopped = dt, False
+        self.dt, self._stopped, self._standing = dt, False, False
         self._solution.setArray(self.u.x.array[: self._solution.getLocalSize()])
         self._residual(self.snes, self._solution, self._work.x.petsc_vec)
         return float(la.norm(self._work.x))  # not PETSc's, which knows of no change to the array
 
+    def standing_residual(self, dt: float) -> float:
+        """Return the residual norm at the accepted u, with the accepted stress where that is known.
+
+        No Material is asked then: the norm is :meth:`initial_residual` but for what a Material's
+        stress relaxes at a strain that stays.
+
+        Args:
+            dt: Length of the increment from the accepted state.
+        """
+        if not self._standing:
+            return self.initial_residual(dt)
+        self.dt = dt
+        self._lift(self.assemble_residual())
+        return float(la.norm(self._work.x))
+
     def accept(self) -> None:
         """Take the present u and the fields' responses as the accepted state."""
-        self._accepted = self.u.x.array.copy()
+        self._accepted, self._standing = self.u.x.array.copy(), True
         for field in self.fields:
             field.accept()
 
@@ -258,6 +296,7 @@ class MacroProblem:
             largest: :attr:`largest_residual` of the run that wrote it.
         """
         self._accepted, self._largest = self.u.x.array.copy(), largest
+        self._standing = False
 
     @property
     def relative_tolerance(self) -> float:
@@ -271,7 +310,7 @@ class MacroProblem:
 
     def restore(self) -> None:
         """Return to the accepted state, bitwise."""
-        self.u.x.array[:] = self._accepted
+        self.u.x.array[:], self._standing = self._accepted, False
         for field in self.fields:
             field.restore()
 

@@ -39,8 +39,8 @@ class Predictor(Protocol):
     def predict(self, time: float) -> Array | None:
         """Return a guess (owned and ghost unknowns,); None, on every rank alike, for none.
 
-        The problem stands evaluated at the accepted unknown, under the load of that time. One that
-        moves it must return a guess.
+        The problem is at the accepted unknown, under the load of that time. What moves it returns
+        a guess.
         """
 
 
@@ -168,7 +168,7 @@ def _begin(
     """
     if predictor is None:
         return "previous", None
-    classical = problem.initial_residual(end - time)  # which a solve from there need not repeat
+    classical = problem.standing_residual(end - time)
     guess = predictor.predict(end)
     if guess is None:
         return "previous", None

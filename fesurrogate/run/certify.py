@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from petsc4py import PETSc
@@ -24,7 +25,6 @@ from fesurrogate.build.predictor import led, without_cells
 from fesurrogate.build.problem import MacroModel, build_problem, completed
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
-from fesurrogate.errors import InputError
 from fesurrogate.fem.output import FieldWriter
 from fesurrogate.fem.values import cell_average
 from fesurrogate.results import CertifiedResults
@@ -50,11 +50,13 @@ class Certification:
         model: The surrogate's.
         direct: In which the reference answers wherever a guard says ``certify``.
         led: How the surrogate leads that.
+        history: Whether the answer depends on the way to the last load.
     """
 
     model: MacroModel
     direct: MacroModel
     led: Led
+    history: bool
 
 
 def prepare(
@@ -68,40 +70,34 @@ def prepare(
         stop: Asked now and then whether to stop.
 
     Raises:
-        InputError: On all ranks: some Material has history, so that its answer depends on the way.
+        InputError: On all ranks: a Material cannot be built.
     """
-    for name, field in model.fields.items():
-        if field.material.num_state:
-            raise InputError(
-                f"certify: {model.materials[name].kind!r} of the region {name!r} has history, so "
-                "that the answer depends on the way to the last load; leave certify out, and let "
-                "audit say how wrong the surrogate is"
-            )
     comm, settings = model.mesh.mesh.comm, _replaced(model.settings, _reference)
     direct = build_problem(settings, comm, allow_code=allow_code, beside=model)
     direct.problem.stop = stop
-    cheap = without_cells(model.settings)
-    return Certification(model, direct, led(direct, cheap, allow_code=allow_code, stop=stop))
+    surrogate = led(direct, without_cells(model.settings), allow_code=allow_code, stop=stop)
+    history = any(field.material.num_state for field in direct.fields.values())
+    return Certification(model, direct, surrogate, history)
 
 
-def certify(prepared: Certification) -> CertifiedResults:
+def certify(prepared: Certification, output: Path | None = None) -> CertifiedResults:
     """Solve the direct problem at the last load from the surrogate's solution. Collective.
 
     The tolerance is :data:`SHARE` of that of a direct run, which is ``snes_rtol`` of the residual
     that an increment begins with, not of the small one that is left of the surrogate's error.
 
     Args:
-        prepared: Its model in the accepted state at the last load. Its direct problem holds the
-            answer afterwards.
+        prepared: Without history, its model in the accepted state at the last load. Its direct
+            problem holds the answer afterwards.
+        output: Folder for ``certified.xdmf``; it is not written if None.
     """
     begin = time.perf_counter()
     model, direct = prepared.model, prepared.direct
-    comm, end = model.mesh.mesh.comm, model.settings.steps.end_times[-1]
+    end = model.settings.steps.end_times[-1]
     start = model.u.x.array.copy()
     direct.apply_load(end)
     prepared.led.apply_load(end)
     direct.u.x.array[:] = start
-    before = model.measure()
     largest = model.problem.largest_residual
     tolerance = SHARE * direct.problem.relative_tolerance * largest
     way = prepared.led.lead(1.0, atol=SHARE * tolerance)
@@ -109,31 +105,57 @@ def certify(prepared: Certification) -> CertifiedResults:
     if way and not (found.converged or found.interrupted):
         direct.u.x.array[:] = start
         way, found = (), direct.problem.solve(atol=tolerance)
-    after = direct.measure() if found.converged else ({}, {})
-    tallies = [field.tally for field in direct.fields.values()]
-    counts = [sum(t.counts[name] for t in tallies) for name in ("rve_solves", "micro_iterations")]
+    if output is not None and found.converged:
+        write_increment(FieldWriter(output / FIELDS, direct.mesh.mesh), direct, end)
     reasons = {
         value: name
         for name, value in vars(PETSc.SNES.ConvergedReason).items()
         if isinstance(value, int)
     }
-    return CertifiedResults(
+    return found_out(
+        prepared,
         converged=found.converged,
         interrupted=found.interrupted,
         reason=reasons.get(found.reason, str(found.reason)),
         newton_iterations=found.iterations,
         residual_norms=(*way[:1], *found.residual_norms),
-        rve_solves=int(comm.allreduce(counts[0])),
-        micro_iterations=int(comm.allreduce(counts[1])),
-        reaction=after[0],
-        probes=after[1],
-        changes=_changes(before, after),
-        seconds=float(max(comm.allgather(time.perf_counter() - begin))),
+        seconds=time.perf_counter() - begin,
     )
 
 
-def not_certified(found: CertifiedResults) -> str:
+def found_out(
+    prepared: Certification, *, converged: bool, seconds: float, **facts: Any
+) -> CertifiedResults:
+    """Return how certifying ended, with what it cost and what it changes. Collective.
+
+    Args:
+        prepared: As it stands now.
+        converged: Whether its direct problem holds the answer.
+        seconds: Wall time on this rank.
+        facts: The other attributes.
+    """
+    model, direct = prepared.model, prepared.direct
+    comm = model.mesh.mesh.comm
+    before, after = model.measure(), direct.measure() if converged else ({}, {})
+    tallies = [field.tally for field in direct.fields.values()]
+    counts = [sum(t.counts[name] for t in tallies) for name in ("rve_solves", "micro_iterations")]
+    return CertifiedResults(
+        converged=converged,
+        rve_solves=int(comm.allreduce(counts[0])),
+        micro_iterations=int(comm.allreduce(counts[1])),
+        leads=prepared.led.leads,
+        reaction=after[0],
+        probes=after[1],
+        changes=_changes(before, after),
+        seconds=float(max(comm.allgather(seconds))),
+        **facts,
+    )
+
+
+def not_certified(prepared: Certification, found: CertifiedResults) -> str:
     """Return why there is no direct answer."""
+    if prepared.history:
+        return f"the surrogate's run ended, but the direct one from its guesses: {found.reason}"
     norms = found.residual_norms
     residual = f"{norms[-1]:.3g}" if norms else "not finite"
     return (
@@ -143,8 +165,8 @@ def not_certified(found: CertifiedResults) -> str:
     )
 
 
-def write_certified(folder: Path, direct: MacroModel) -> None:
-    """Write displacement and stress of the answer to ``certified.xdmf``. Collective.
+def write_increment(writer: FieldWriter, direct: MacroModel, time: float) -> None:
+    """Write displacement and stress of the direct answer at a time. Collective.
 
     Raises:
         OSError: The file cannot be written; on all ranks.
@@ -155,8 +177,7 @@ def write_certified(folder: Path, direct: MacroModel) -> None:
         for k in range(kinematics.size)
     ]
     stress = full_tensors(kinematics, np.stack(components, axis=1))
-    time = direct.settings.steps.end_times[-1]
-    FieldWriter(folder / FIELDS, mesh).write(time, nodes={"u": direct.u}, cells={"stress": stress})
+    writer.write(time, nodes={"u": direct.u}, cells={"stress": stress})
 
 
 def _replaced(

@@ -16,7 +16,7 @@ from mpi4py import MPI
 
 from fesurrogate.build.problem import MacroModel
 from fesurrogate.build.ranks import together
-from fesurrogate.checkpoint import Saved, Store, load_problem, save_problem
+from fesurrogate.checkpoint import Saved, Store, load_beside, load_problem, save_problem
 from fesurrogate.checkpoint.archive import Archive
 from fesurrogate.checkpoint.problem import mesh_fingerprint, original_numbers
 from fesurrogate.config import OutputSettings
@@ -24,6 +24,7 @@ from fesurrogate.errors import InputError
 from fesurrogate.fem.stepping import Position
 from fesurrogate.results import HistoryEntry, MicroEntry, MicroResults
 from fesurrogate.run.micro_output import MicroOutput
+from fesurrogate.warmstart import Led
 
 logger = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoint"
@@ -57,7 +58,13 @@ class Keeper:
         newest: The checkpoint that was written or taken last.
     """
 
-    def __init__(self, output: Path | None, comm: MPI.Intracomm, settings: OutputSettings) -> None:
+    def __init__(
+        self,
+        output: Path | None,
+        comm: MPI.Intracomm,
+        settings: OutputSettings,
+        led: Led | None = None,
+    ) -> None:
         self.newest: Path | None = None
         self._comm = comm
         self._store = Store(output / CHECKPOINTS) if output is not None else None
@@ -65,20 +72,31 @@ class Keeper:
         self._restarts: tuple[float, ...] = ()
         self._since = 0
         self._written = time.perf_counter()
-        self._settings = settings
+        self._settings, self._led = settings, led
         self._position: Position | None = None
 
     @classmethod
     @contextmanager
     def held(
-        cls, output: Path | None, comm: MPI.Intracomm, settings: OutputSettings
+        cls,
+        output: Path | None,
+        comm: MPI.Intracomm,
+        settings: OutputSettings,
+        *,
+        led: Led | None = None,
     ) -> Iterator[Keeper]:
         """Give the keeper of a folder, from which other runs are kept out until the block ends.
+
+        Args:
+            output: The folder; nothing is kept if None.
+            comm: The ranks.
+            settings: When checkpoints are written.
+            led: What leads the run, whose states are kept, too.
 
         Raises:
             InputError: On all ranks: another run is at work there, or it cannot be written to.
         """
-        keeper = cls(output, comm, settings)
+        keeper = cls(output, comm, settings, led)
         with ExitStack() as stack:
 
             def enter() -> None:
@@ -116,10 +134,21 @@ class Keeper:
         saved = load_problem(source, model.problem, model.fields, self._identity_of(model))
         try:
             taken = _from_json(saved)
+            self._resume(source, saved)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{self.newest} is no checkpoint of this version ({error})") from error
         self._restarts, self._position = taken.restarts, taken.position
         return taken
+
+    def _resume(self, source: Archive | None, saved: Saved) -> None:
+        """Let what leads the run go on from its states; without them it begins anew."""
+        led, known = self._led, saved.extra.get("led")
+        if led is None or known is None:
+            return
+        led.leads = int(known[1])
+        states = load_beside(source, led.kept, self._comm)
+        if states is not None:
+            led.resume(float(known[0]), states)
 
     def due(self, last: bool) -> bool:
         """Return whether to write a checkpoint of the increment that was just accepted.
@@ -155,9 +184,13 @@ class Keeper:
             "seconds": dict(seconds),
             "micro": asdict(micro.results()) if micro else None,
             "restarts": list(self._restarts),
+            "led": [self._led.time, self._led.leads] if self._led else None,
         }
         saved = Saved(position, self._identity_of(model), extra)
-        self.newest = save_problem(self._store, model.problem, model.fields, saved)
+        self.newest = save_problem(
+            self._store, model.problem, model.fields, saved,
+            beside=self._led.kept if self._led else (),
+        )  # fmt: skip
         self._since, self._written, self._position = 0, time.perf_counter(), position
 
     def said(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,14 +23,8 @@ from fesurrogate.memory import beside_peak
 from fesurrogate.progress import progress_bar, tell
 from fesurrogate.results import AuditResults, CertifiedResults, HistoryEntry, Results, versions
 from fesurrogate.run.audit import audit
-from fesurrogate.run.certify import (
-    Certification,
-    certify,
-    not_certified,
-    prepare,
-    wants_certificate,
-    write_certified,
-)
+from fesurrogate.run.certify import Certification, not_certified, prepare, wants_certificate
+from fesurrogate.run.certify_path import certifier
 from fesurrogate.run.checkpoint import Keeper, Taken
 from fesurrogate.run.failed_points import FAILED_POINTS, write_failed_points
 from fesurrogate.run.micro_output import MicroOutput
@@ -38,6 +33,7 @@ from fesurrogate.run.recorder import (
     largest_stretch,
 )
 
+from fesurrogate.warmstart import Led
 logger = logging.getLogger(__name__)
 FILES = (
     "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS,
@@ -110,12 +106,17 @@ def run(
     prepared = None
     if wants_certificate(settings):
         prepared = prepare(model, allow_code=allow_code, stop=stop)
-    with Keeper.held(output, comm, settings.output) as keeper:
+    led = predictor if isinstance(predictor, Led) else None
+    with ExitStack() as stack:
+        keeper = stack.enter_context(Keeper.held(output, comm, settings.output, led=led))
         taken = keeper.take(model) if restart else Taken()
         begin -= taken.seconds.get("total", 0.0)
+        certifying = None
+        if prepared is not None:
+            certifying = stack.enter_context(certifier(prepared, output, restart=restart))
         return _solved(
-            model, output, keeper, taken,
-            begin=begin, progress=progress, prepared=prepared, predictor=predictor,
+            model, output, keeper, taken, begin=begin, progress=progress,
+            prepared=prepared, certifying=certifying, predictor=predictor,
         )  # fmt: skip
 
 
@@ -142,6 +143,7 @@ def _solved(
     progress: bool,
     prepared: Certification | None,
     predictor: Predictor | None,
+    certifying: Callable[[], CertifiedResults] | None,
 ) -> Run:
     """Solve from where a checkpoint was taken, or from the start. Collective."""
     settings, comm = model.settings, model.mesh.mesh.comm
@@ -211,15 +213,19 @@ def _solved(
             audited = _audited(model, last_dt, wanted)
         watch["audit"] = time.perf_counter() - start
     certified = None
-    if prepared is not None and not message:
-        certified = certify(prepared)
-        watch["certify"] = certified.seconds
-        if not certified.converged:
+    if prepared is not None and certifying is not None and not message:
+        try:
+            certified = certifying()
+        except OSError as error:
+            message, interrupted = f"{error}; make room{keeper.said()}", True
+        else:
+            watch["certify"] = certified.seconds
             interrupted = certified.interrupted
-            message = not_certified(certified)
             if interrupted:
                 message = f"stopped while certifying{keeper.said()}"
     tallies = [field.tally for field in model.fields.values()]
+            elif not certified.converged:
+                message = not_certified(prepared, certified)
     material = sum(tally.seconds for tally in tallies)
     watch |= {"material": material, "macro": solving - material}
     watch["total"] = time.perf_counter() - begin
@@ -265,8 +271,6 @@ def _solved(
     )
     try:
         if output is not None:
-            if prepared is not None and certified is not None and certified.converged:
-                write_certified(output, prepared.direct)
             write_json(output / "results.json", results.as_json(), comm)
         if record.paths is not None and not interrupted:
             record.paths.write(len(record.history))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from fesurrogate.combine import Corrected
 from fesurrogate.errors import InputError
+from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.problem import HELD, MacroProblem
 from fesurrogate.kinematics import Array
 
@@ -39,6 +40,7 @@ class Led:
     Attributes:
         surrogate: Its problem.
         apply_load: As given.
+        time: Of its states; None before the first increment.
         leads: How often it has led so far.
 
     Raises:
@@ -69,7 +71,8 @@ class Led:
                 "expected one for each"
             )
         self._states = [field.state for field in surrogate.fields]  # each (n, s)
-        self._time: float | None = None  # of these states
+        self._lines: list[Array] = []  # each (n, num_line), of what was accepted; none if unknown
+        self.time: float | None = None
         self.leads = 0
 
     def lead(self, dt: float, *, atol: float) -> tuple[float, ...]:
@@ -83,55 +86,63 @@ class Led:
             Residual norms of the way, of which the first is the direct one; none, and u unmoved,
             where it fails.
         """
-        direct, surrogate = self._direct, self.surrogate
+        direct = self._direct
         if direct.stopped() or direct.update() or self._ask(dt):
             return ()
-        for exact, field, material in zip(
-            direct.fields, surrogate.fields, self._materials, strict=True
-        ):
-            assert exact.response is not None and field.response is not None
-            lines = material.lines(exact.current_strain(), exact.response, field.response)
-            field.start_increment(material.with_lines(field.state, lines))
-        way = surrogate.solve(dt, atol=atol)
-        if not way.converged:
-            return ()
-        direct.u.x.array[:] = surrogate.u.x.array
-        self.leads += 1
-        return way.residual_norms
+        return self._follow(self._differences(), dt, atol)
 
     def predict(self, time: float) -> Array | None:  # (owned and ghost unknowns,)
         """Return the unknown to which the surrogate leads from the accepted one; None if it fails.
 
-        The direct problem stands at its accepted unknown under the load of ``time``. It is led on,
-        for one answer of its Materials each time, while that pays.
+        The direct problem is at its accepted unknown, under the load of ``time``. It is led on, for
+        one answer of its Materials each time, while that pays.
         """
         direct, guess = self._direct, None
-        assert self._time is not None, "predict() before any accept()"
+        assert self.time is not None, "predict() before any accept()"
         self.apply_load(time)
-        norm = direct.initial_residual(direct.dt)
-        held = HELD * direct.largest_residual
-        target = max(SHARE * direct.relative_tolerance * norm, held)
-        while norm > target and self.lead(time - self._time, atol=SHARE * target):
+        norm, dt = direct.standing_residual(direct.dt), time - self.time
+        tolerance = max(direct.relative_tolerance * norm, HELD * direct.largest_residual)
+        if norm <= tolerance:
+            return None
+        way = (
+            self._follow(self._lines, dt, SHARE * tolerance)
+            if self._lines
+            else self.lead(dt, atol=SHARE * tolerance)
+        )
+        while way:
             led = direct.u.x.array.copy()
             found = direct.initial_residual(direct.dt)
             if guess is None or found < norm:
                 guess = led
-            if not found <= FALL * norm:
+            if not tolerance < found <= FALL * norm:
                 break
-            norm = found
+            norm, way = found, self.lead(dt, atol=SHARE * tolerance)
         return guess
 
     def accept(self, time: float, unknown: Array) -> None:
-        """Let the surrogate's states follow the direct problem to what it accepted at a time.
+        """Let the surrogate follow the direct problem to what it accepted at a time.
 
-        Where the surrogate fails there, they stay, and its next increment is a longer one.
+        Its states follow the strains, and it is set right by the stresses and tangents. Where it
+        fails there, its states stay where they are, and its next increment is a longer one.
         """
-        if self._time is not None and time > self._time and self._has_history():
-            if self._ask(time - self._time):
+        if self.time is not None and time > self.time:
+            self._lines = []
+            if self._ask(time - self.time):
                 return
+            self._lines = self._differences()
             answers = [field.response for field in self.surrogate.fields]
             self._states = [answer.state for answer in answers if answer is not None]
-        self._time = time
+        self.time = time
+
+    @property
+    def kept(self) -> list[tuple[MaterialField, Array]]:  # each with (n, s)
+        """The surrogate's fields with their states; none where there is no history."""
+        pairs = zip(self.surrogate.fields, self._states, strict=True)
+        return list(pairs) if self._has_history() else []
+
+    def resume(self, time: float, states: Sequence[Array]) -> None:
+        """Take states as those of a time, from a checkpoint."""
+        self.time, self._states = time, list(states)
 
     def _ask(self, dt: float) -> int:
         """Evaluate the surrogate, without lines, at the direct u; return the failed points."""
@@ -142,6 +153,31 @@ class Led:
         ):
             field.start_increment(material.with_lines(state, None))
         return surrogate.update()
+
+    def _differences(self) -> list[Array]:  # each (n, num_line)
+        """Return the lines by which the direct answers differ from those of the surrogate."""
+        lines = []
+        for exact, field, material in zip(
+            self._direct.fields, self.surrogate.fields, self._materials, strict=True
+        ):
+            assert exact.response is not None and field.response is not None
+            lines.append(material.lines(exact.current_strain(), exact.response, field.response))
+        return lines
+
+    def _follow(self, lines: list[Array], dt: float, atol: float) -> tuple[float, ...]:
+        """Solve the surrogate's problem with lines from the direct u, and move that there."""
+        direct, surrogate = self._direct, self.surrogate
+        for field, material, state, line in zip(
+            surrogate.fields, self._materials, self._states, lines, strict=True
+        ):
+            field.start_increment(material.with_lines(state, line))
+        surrogate.u.x.array[:] = direct.u.x.array
+        way = surrogate.solve(dt, atol=atol)
+        if not way.converged:
+            return ()
+        direct.u.x.array[:] = surrogate.u.x.array
+        self.leads += 1
+        return way.residual_norms
 
     def _has_history(self) -> bool:
         return any(material.surrogate.num_state for material in self._materials)
