@@ -10,7 +10,7 @@ from fesurrogate.config.file import check
 
 SEEDS = "a whole number from 0 to 2**63 - 1"
 Model = Literal["energy", "polynomial", "stress", "gaussian_process", "recurrent", "physical"]
-"""The models that ``[train] model`` names; ``fesurrogate.train.fit`` has a function for each."""
+"""Models of a Material; ``fesurrogate.train.fit`` has a function for each."""
 Suspicious = Literal["refuse", "drop", "downweight", "keep"]
 
 
@@ -85,6 +85,24 @@ class PhysicalSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FieldNetworkSettings:
+    """``[train.field_network]``: of the network that guesses the fluctuations of a cell."""
+
+    grid: int = 32  # points along each edge of the cell
+    width: int = 16  # channels of a layer
+    waves: int = 8  # most waves along an edge in a layer
+    layers: int = 3
+    also: tuple[Path, ...] = ()  # output folders of other cells that are learned from, too
+
+    def __post_init__(self) -> None:
+        check("width", self.width, 1 <= self.width <= 512, "1 to 512")
+        check("waves", self.waves, 1 <= self.waves <= 64, "1 to 64")
+        check("layers", self.layers, 1 <= self.layers <= 16, "1 to 16")
+        least = 2 * self.waves + 1
+        check("grid", self.grid, least <= self.grid <= 512, f"{least} (2 waves + 1) to 512")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferSettings:
     """``[train.transfer]``: the model of another cell from which training starts."""
 
@@ -96,17 +114,18 @@ class TransferSettings:
 class TrainSettings:
     """``[train]``: the model and how it is fitted."""
 
-    model: Model = "energy"
+    model: Literal[Model, "field_network"] = "energy"
     energy: EnergySettings = EnergySettings()
     polynomial: PolynomialSettings = PolynomialSettings()
     stress: StressSettings = StressSettings()
     recurrent: RecurrentSettings = RecurrentSettings()
     physical: PhysicalSettings = PhysicalSettings()
+    field_network: FieldNetworkSettings = FieldNetworkSettings()
     transfer: TransferSettings | None = None
     ensemble: int = 1  # members, which differ in the seed of their weights
     hidden: tuple[int, ...] = (32, 32)
     validation: float = 0.2  # fraction of the samples held out
-    iterations: int = 400  # L-BFGS iterations; epochs of the recurrent network
+    iterations: int = 400  # L-BFGS iterations; epochs of the recurrent and the field network
     tangent_weight: float = 1.0  # weight of the tangent's loss beside the stress's
     energy_weight: float = 0.0  # the same of the energy's, where the data hold energies
     device: str = "auto"  # of torch: "auto" takes a GPU if there is one

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fesurrogate.config.train import Model, TrainSettings
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.errors import InputError
 from fesurrogate.surrogate.model_file import load_model
 from fesurrogate.surrogate.network import Network
 from fesurrogate.train.energy import fit_energy
@@ -58,6 +59,11 @@ def fit(dataset: Dataset, settings: TrainSettings, *, progress: bool = False) ->
     Raises:
         InputError: Data that cannot be learned from, or a model that training cannot start from.
     """
+    if settings.model == "field_network":
+        raise InputError(
+            "model is 'field_network', a guess of the cell and no Material; it is fitted by: "
+            "fesurrogate train CONFIG"
+        )
     start = None if settings.transfer is None else load_model(settings.transfer.model)[0]
     if dataset.failed:
         logger.warning("%d of %d points failed; left out", dataset.failed, dataset.ok.size)

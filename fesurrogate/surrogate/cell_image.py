@@ -1,0 +1,172 @@
+"""A periodic cell as a field network sees it: phases on a regular grid, and where its nodes lie.
+
+Places in the cell are fractions of its lattice vectors, lengths are in units of its size (the d-th
+root of its volume), so that a cell and its enlargement look alike. With the linear response S of
+the cell, its fluctuation is q = S (U - 1) + the values of a field at the nodes, and of that field
+alone there is anything to learn. Because the linear part is exact on every mesh, what a regular
+grid cannot hold (the kinks at interfaces) weighs less by as much as the field is smaller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesurrogate.errors import InputError
+from fesurrogate.kinematics import Array, Kinematics
+
+FORMAT = 1
+LARGEST = 2**31
+"""Bytes of arrays that are read at most: those of a hostile file need not fit its own size."""
+ARRAYS = ("image", "points", "fixed", "linear", "lattice")
+AGAIN = 'make it with [generate] fields = true and [train] model = "field_network", then: '
+MADE = AGAIN + "fesurrogate generate CONFIG"
+
+
+@dataclass(frozen=True)
+class CellImage:
+    """A cell with periodic fluctuations.
+
+    Attributes:
+        kinematics: Of the cell.
+        names: Of the phases, void left out.
+        image: (P, *grid), share of each phase about each point of the grid; pixel j of an edge
+            lies about the fraction j / (points of the edge).
+        points: (k, d), the nodes of the unknowns.
+        fixed: (f, d), nodes whose fluctuation is zero.
+        linear: (unknowns, m), S, the derivative of the fluctuation by the strain at rest.
+        lattice: (d, d), lattice vectors in units of the size.
+        size: Unit of lengths.
+        parameters: Values of the parameters, by name, at which it is taken.
+        laws: What the laws of the phases and the boundary are known by.
+        cell: Fingerprint of the RVEMaterial.
+    """
+
+    kinematics: Kinematics
+    names: tuple[str, ...]
+    image: Array
+    points: Array
+    fixed: Array
+    linear: Array
+    lattice: Array
+    size: float
+    parameters: Mapping[str, float]
+    laws: str
+    cell: str
+
+    @property
+    def components(self) -> int:
+        """c, of the fluctuation."""
+        return len(self.linear) // len(self.points)
+
+    def remainder(
+        self,
+        strain: Array,  # (n, m)
+        fluctuation: Array,  # (n, unknowns)
+    ) -> tuple[Array, Array]:  # (n, m), (n, k + f, c)
+        """Return U - 1 and what is not linear of the fluctuation, seen by who turns with U."""
+        stretch, rotation = stretch_of(self.kinematics, strain)
+        change = stretch - self.kinematics.rest
+        nodal = fluctuation.reshape(len(strain), len(self.points), self.components)
+        if rotation is not None:
+            nodal = nodal @ rotation  # Rᵀ w
+        linear = (change @ self.linear.T).reshape(nodal.shape)
+        held = np.zeros((len(strain), len(self.fixed), self.components))
+        return change, np.concatenate([(nodal - linear) / self.size, held], axis=1)
+
+
+def stretch_of(
+    kinematics: Kinematics,
+    strain: Array,  # (n, m)
+) -> tuple[Array, Array | None]:  # (n, m), (n, d, d)
+    """Return U and R of F = R U; another measure is what an observer who turns sees already."""
+    if kinematics.measure != "finite":
+        return strain, None
+    d = kinematics.gdim
+    left, stretch, right = np.linalg.svd(strain.reshape(-1, d, d))
+    U = np.einsum("nki,nk,nkj->nij", right, stretch, right)
+    return U.reshape(strain.shape), left @ right
+
+
+def corners(
+    points: Array,  # (k, d), fractions of the lattice vectors
+    grid: tuple[int, ...],
+) -> tuple[NDArray[np.int64], Array]:  # (k, 2**d), twice
+    """Return the points of a periodic grid about each point, and their weights.
+
+    Multilinear interpolation: Σ weight · value[index], value one row over the grid.
+    """
+    scaled = points * np.array(grid)
+    lower = np.floor(scaled)
+    inside = scaled - lower
+    index, weight = [], []
+    for corner in np.ndindex(*[2] * len(grid)):
+        place = (lower.astype(np.int64) + corner) % grid
+        index.append(np.ravel_multi_index(tuple(place.T), grid))
+        weight.append(np.where(corner, inside, 1 - inside).prod(axis=1))
+    return np.stack(index, axis=1), np.stack(weight, axis=1)
+
+
+def save_image(path: Path, image: CellImage) -> None:
+    """Write a cell image, without pickle and with a checksum."""
+    head = {
+        "format": FORMAT,
+        "gdim": image.kinematics.gdim,
+        "measure": image.kinematics.measure,
+        "names": list(image.names),
+        "size": image.size,
+        "parameters": dict(image.parameters),
+        "laws": image.laws,
+        "cell": image.cell,
+    }
+    arrays = {name: np.ascontiguousarray(getattr(image, name)) for name in ARRAYS}
+    memory = io.BytesIO()
+    text = json.dumps({**head, "checksum": _checksum(head, arrays)})
+    np.savez_compressed(memory, head=np.array(text), **arrays)  # type: ignore[arg-type]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(memory.getvalue())
+    temporary.replace(path)
+
+
+def load_image(path: Path) -> CellImage:
+    """Read a cell image.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no image of a cell {path}; {MADE}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                raise ValueError(f"more than {LARGEST} bytes")
+        with np.load(path, allow_pickle=False) as file:
+            head: dict[str, Any] = json.loads(str(file["head"]))
+            arrays = {name: file[name] for name in ARRAYS}
+        checksum = head.pop("checksum")
+        if checksum != _checksum(head, arrays) or head.pop("format") != FORMAT:
+            raise ValueError("its checksum is not that it says")
+        kinematics = Kinematics(head.pop("gdim"), head.pop("measure"))
+        return CellImage(kinematics, tuple(head.pop("names")), **arrays, **head)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is no image of a cell, or is damaged ({error}); {MADE}"
+        ) from error
+
+
+def _checksum(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in ARRAYS:
+        digest.update(f"{name}{arrays[name].dtype.str}{arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
