@@ -27,6 +27,7 @@ class Context:
     parameters: tuple[str, ...] = ()  # of the Material, that are given a point
     table: Path | None = None  # where kind "table" looks where nothing is said
     guess: Path | None = None  # where a learned initial guess is looked for where nothing is said
+    field_network: Path | None = None  # the same of a field network
 
 
 def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1) -> Context:
@@ -40,6 +41,7 @@ def context_of(settings: Settings, *, allow_code: bool = False, threads: int = 1
         threads,
         table=settings.table,
         guess=settings.learned_guess,
+        field_network=settings.field_network,
     )
 
 

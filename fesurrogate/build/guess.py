@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fesurrogate.build.context import Context
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
@@ -31,13 +32,13 @@ def predictor_of(settings: Settings) -> Predictor | None:
     return None if order is None else Extrapolation(order)
 
 
-def guessed(material: RVEMaterial, table: RVESettings, learned: Path | None) -> RVEMaterial:
+def guessed(material: RVEMaterial, table: RVESettings, context: Context) -> RVEMaterial:
     """Return the cell with the guess that ``[material.rve] initial_guess`` names.
 
     Args:
         material: The cell.
         table: Its settings.
-        learned: File of a learned guess, where the table names none.
+        context: Knows the files of learned guesses, where the table names none.
 
     Raises:
         InputError: There is no such file, or it is of another cell.
@@ -50,11 +51,21 @@ def guessed(material: RVEMaterial, table: RVESettings, learned: Path | None) -> 
     if table.initial_guess == "sensitivity":
         return material.beginning_with(Sensitivity(material.kinematics))
     if table.initial_guess == "learned":
-        path = table.guess or learned
-        if path is None:
-            raise InputError("initial_guess is 'learned'; give its file as guess")
+        path = _file(table, context.guess)
         return material.beginning_with(load_modes(path, material.fingerprint))
+    if table.initial_guess == "field_network":
+        from fesurrogate.build.field_guess import field_guess
+
+        path = _file(table, context.field_network)
+        return material.beginning_with(field_guess(material, table, path, context))
     return material
+
+
+def _file(table: RVESettings, learned: Path | None) -> Path:
+    path = table.guess or learned
+    if path is None:
+        raise InputError(f"initial_guess is {table.initial_guess!r}; give its file as guess")
+    return path
 
 
 def cell_fingerprint(source: Material) -> str:

@@ -189,7 +189,7 @@ def _rve(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
         material, sources = family_of(table.rve, context)
     else:
         material, sources = solved_cell(table.rve, context)
-        material = guessed(material, table.rve, context.guess)
+        material = guessed(material, table.rve, context)
     return material, [material.fingerprint, micro_options(context), sources]
 
 

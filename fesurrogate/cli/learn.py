@@ -48,6 +48,10 @@ def generate(
             from fesurrogate.build.guess import ensure_guess
 
             learned = f"\nwrote {ensure_guess(settings, made, comm)}"
+            if settings.train.model == "field_network":
+                from fesurrogate.build.field_guess import ensure_image
+
+                learned += f"\nwrote {ensure_image(settings, comm, allow_code=allow_code)}"
     verb, head = "reused" if made.reused else "wrote", made.manifest
     failed = head.meta["failed"]
     return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points{learned}"
@@ -77,8 +81,13 @@ def train(
     comm = context.obj
     start_log(comm, verbose)
     settings = moved(settings_of(config, comm), output)
-    from fesurrogate.build.model import ensure_model
+    from fesurrogate.build.field_guess import EnsuredField, ensure_field_network
+    from fesurrogate.build.model import EnsuredModel, ensure_model
 
     with about(config):
-        made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
+        made: EnsuredModel | EnsuredField
+        if settings.train.model == "field_network":
+            made = ensure_field_network(settings, comm=comm, fresh=fresh, progress=True)
+        else:
+            made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
     return CONVERGED, f"{'reused' if made.reused else 'wrote'} {made.path}: {made.summary}"

@@ -126,8 +126,10 @@ class RVESettings:
     degree: int = 2
     boundary: Literal["periodic", "linear", "traction"] = "periodic"
     rtol: float = 1e-8
-    initial_guess: Literal["previous", "zero", "sensitivity", "learned"] = "previous"
-    guess: Path | None = None  # file of the learned one; what `fesurrogate generate` writes if None
+    initial_guess: Literal["previous", "zero", "sensitivity", "learned", "field_network"] = (
+        "previous"
+    )
+    guess: Path | None = None  # file of the last two; what `generate` or `train` writes if None
 
     def __post_init__(self) -> None:
         if (self.mesh is None) == (self.cell is None):

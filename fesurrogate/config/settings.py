@@ -255,6 +255,16 @@ class Settings:
         return self.folder / "guess.npz"
 
     @property
+    def cell_image(self) -> Path:
+        """Where ``generate`` writes what a field network is told of the cell."""
+        return self.folder / "cell_image.npz"
+
+    @property
+    def field_network(self) -> Path:
+        """Where ``train`` writes the field network that guesses the cell."""
+        return self.folder / "field_network.safetensors"
+
+    @property
     def models(self) -> tuple[Path, ...]:
         """Where ``kind = "network"`` looks by default; the first that exists is taken.
 
