@@ -133,6 +133,7 @@ class CertifiedResults:
         probes: Displacements by name; empty unless converged.
         changes: By ``reaction NAME AXIS`` or ``probe NAME AXIS``, the certified value less the
             surrogate's.
+        history: The direct increments, where there is history.
         seconds: Wall time, the longest of any rank.
     """
 
@@ -141,11 +142,13 @@ class CertifiedResults:
     reason: str
     newton_iterations: int
     residual_norms: tuple[float, ...]
+    leads: int
     rve_solves: int
     micro_iterations: int
     reaction: Mapping[str, list[float]]
     probes: Mapping[str, list[float]]
     changes: Mapping[str, float]
+    history: tuple[HistoryEntry, ...] = ()
     seconds: float
 
 
@@ -181,7 +184,6 @@ class Results:
         history: The increments.
         restarts: Times at which the run was taken up from a checkpoint.
         audit: Of a guarded surrogate, where ``audit`` asks for it, else None.
-        history: The direct increments, where there is history.
         certified: The direct answer, where ``certify`` asks for it, else None; ``reaction`` and
             ``probes`` are then its.
         micro: Localisation, where ``[output.micro]`` asks for it, else None.
@@ -190,13 +192,11 @@ class Results:
 
     title: str
     converged: bool
-    leads: int
     message: str
     increments: int
     newton_iterations: int
     rve_solves: int
     micro_iterations: int
-    history: tuple[HistoryEntry, ...] = ()
     evaluations: int
     reaction: Mapping[str, list[float]]
     probes: Mapping[str, list[float]]

@@ -32,8 +32,8 @@ from fesurrogate.run.recorder import (
     Recorder,
     largest_stretch,
 )
-
 from fesurrogate.warmstart import Led
+
 logger = logging.getLogger(__name__)
 FILES = (
     "results.json", "fields.xdmf", "fields.h5", "stress.png", "micro.png", FAILED_POINTS,
@@ -110,10 +110,10 @@ def run(
     with ExitStack() as stack:
         keeper = stack.enter_context(Keeper.held(output, comm, settings.output, led=led))
         taken = keeper.take(model) if restart else Taken()
-        begin -= taken.seconds.get("total", 0.0)
         certifying = None
         if prepared is not None:
             certifying = stack.enter_context(certifier(prepared, output, restart=restart))
+        begin -= taken.seconds.get("total", 0.0)
         return _solved(
             model, output, keeper, taken, begin=begin, progress=progress,
             prepared=prepared, certifying=certifying, predictor=predictor,
@@ -142,8 +142,8 @@ def _solved(
     begin: float,
     progress: bool,
     prepared: Certification | None,
-    predictor: Predictor | None,
     certifying: Callable[[], CertifiedResults] | None,
+    predictor: Predictor | None,
 ) -> Run:
     """Solve from where a checkpoint was taken, or from the start. Collective."""
     settings, comm = model.settings, model.mesh.mesh.comm
@@ -223,9 +223,9 @@ def _solved(
             interrupted = certified.interrupted
             if interrupted:
                 message = f"stopped while certifying{keeper.said()}"
-    tallies = [field.tally for field in model.fields.values()]
             elif not certified.converged:
                 message = not_certified(prepared, certified)
+    tallies = [field.tally for field in model.fields.values()]
     material = sum(tally.seconds for tally in tallies)
     watch |= {"material": material, "macro": solving - material}
     watch["total"] = time.perf_counter() - begin
