@@ -5,11 +5,46 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
 
 FORMAT = 1
 """Raised when a key changes its meaning or goes; keys may be added at any time."""
+
+
+LearningOutcome = Literal["waiting", "taken", "refused", "failed"]
+"""Of a refinement: too few new samples for one; taken; not taken, as it would have made the model
+worse; none came out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningEntry:
+    """What an accepted increment taught a Material that learns.
+
+    Attributes:
+        fallen: Points that the reference had answered.
+        checked: Points that the surrogate had answered and the reference was asked about after all.
+        wrong: Of these, whose stress erred by more than the tolerance.
+        samples: Held after the increment, those held out included.
+        held_out: Of these, to which no model is fitted.
+        rve_solves: Of what was asked when the increment had been accepted.
+        outcome: Of the refinement.
+        errors: ``held_out`` and ``old`` samples, ``before`` and ``after`` the refinement, joined by
+            an underscore: root mean square of |Δstress| over that of |stress|, as far as known.
+        note: Why there is no refinement.
+        seconds: Time of all this, the longest of any rank; it makes no two entries different.
+    """
+
+    fallen: int
+    checked: int
+    wrong: int
+    samples: int
+    held_out: int
+    rve_solves: int
+    outcome: LearningOutcome
+    errors: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +63,8 @@ class HistoryEntry:
         guess: What Newton began from: ``previous``, the accepted unknown, where nothing was
             guessed; ``taken``, the guess; ``refused``, not the guess, whose residual was no better;
             ``repeated``, first the guess, from which it did not converge.
+        learning: What the increment taught each Material that learns; entries as JSON has them
+            are taken, too.
     """
 
     time: float
@@ -37,6 +74,17 @@ class HistoryEntry:
     probes: Mapping[str, list[float]]
     fallback: Mapping[str, int] | None = None
     guess: str = "previous"
+    learning: tuple[LearningEntry, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = {item.name for item in fields(LearningEntry)}
+        entries = tuple(
+            entry
+            if isinstance(entry, LearningEntry)
+            else LearningEntry(**{k: v for k, v in entry.items() if k in known})
+            for entry in self.learning
+        )
+        object.__setattr__(self, "learning", entries)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from fesurrogate.combine.guarded import Truth
 from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.laws.rotated import Rotated
+from fesurrogate.learning import Learning
 from fesurrogate.material import Material
 from fesurrogate.trust import FixedMeasure, Trust, trust_from
 
@@ -93,8 +94,17 @@ def guard_of(material: Material) -> tuple[Guarded, Material] | None:
     The reference is asked as :class:`~fesurrogate.combine.guarded.Truth` says. None where no guard
     is.
     """
+    if isinstance(material, Learning):
+        return guard_of(material.guarded)
     if isinstance(material, Guarded):
         return material, Truth(material)
     if isinstance(material, Rotated) and (inner := guard_of(material.material)) is not None:
         return inner[0], material.around(inner[1])
     return None
+
+
+def learning_of(material: Material) -> Learning | None:
+    """Return the Material that learns in a Material, which may be turned; None where none is."""
+    if isinstance(material, Learning):
+        return material
+    return learning_of(material.material) if isinstance(material, Rotated) else None

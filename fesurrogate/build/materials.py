@@ -109,7 +109,7 @@ def identify_material(
         InputError: On all ranks, with the same message.
     """
     serving = Serving()
-    if table.kind == "network":
+    if table.kind == "network" and not table.learns:
         serving = serving_of(table.network, comm, gather=gather)
     turned = ROTATION_NAMES[settings.kinematics.gdim] if table.rotated else ()
     context = replace(
@@ -124,6 +124,11 @@ def identify_material(
             "add it"
         )
     make = MAKERS.get(table.kind, _from_factory)
+    if table.learns:
+        from fesurrogate.build.learning import check_learning, untaught_of
+
+        together(comm, lambda: check_learning(table, where))
+        make = untaught_of
 
     def build() -> tuple[Material | None, Any]:
         with naming(f"{where}.{table.section}"):
@@ -144,11 +149,20 @@ def identify_material(
             reference_table(table, turned, material.parameter_names), settings, comm,
             where=where, allow_code=allow_code,
         )  # fmt: skip
-        model = model_of(table, context) if table.kind == "network" else None
-        material = guarded(
-            material, exact.material, table.guard, model,
-            increments=len(settings.steps.end_times), where=where, comm=comm if gather else None,
-        )  # fmt: skip
+        everyone = comm if gather else None
+        if table.learns:
+            from fesurrogate.build.learning import learning
+
+            material, start = learning(
+                table, settings, exact, where=where, threads=context.threads, comm=everyone
+            )
+            ingredients = [ingredients, start]
+        else:
+            model = model_of(table, context) if table.kind == "network" else None
+            material = guarded(
+                material, exact.material, table.guard, model,
+                increments=len(settings.steps.end_times), where=where, comm=everyone,
+            )  # fmt: skip
         ingredients = [ingredients, exact.fingerprint, asdict(table.guard)]
 
     def finished() -> Material:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from fesurrogate.config.cell import RVESettings
 from fesurrogate.config.file import check, check_kind
+from fesurrogate.config.learning import LearningSettings
 from fesurrogate.config.phase import (
     LAWS,
     J2PlasticitySettings,
@@ -91,6 +92,7 @@ class MaterialSettings:
     parameters: dict[str, float | str] | None = None  # a number, or a formula of x
     rotated: bool = False  # by the parameters that say the orientation
     guard: GuardSettings | None = None  # of kind "network" or "table"
+    learning: LearningSettings | None = None  # of a guarded "network": it is fitted in the run
     balanced: bool = True  # points of an RVE go to the ranks that have time
 
     def __post_init__(self) -> None:
@@ -100,6 +102,11 @@ class MaterialSettings:
     def guarded(self) -> bool:
         """Whether a guard stands before the chosen kind."""
         return self.guard is not None and self.kind in SURROGATES
+
+    @property
+    def learns(self) -> bool:
+        """Whether the chosen kind is fitted while the run goes on."""
+        return self.learning is not None and self.kind == "network"
 
     @property
     def section(self) -> str:

@@ -27,6 +27,7 @@ from fesurrogate.run.certify import Certification, not_certified, prepare, wants
 from fesurrogate.run.certify_path import certifier
 from fesurrogate.run.checkpoint import Keeper, Taken
 from fesurrogate.run.failed_points import FAILED_POINTS, write_failed_points
+from fesurrogate.run.learned import write_learned
 from fesurrogate.run.micro_output import MicroOutput
 from fesurrogate.run.recorder import (
     Recorder,
@@ -243,7 +244,8 @@ def _solved(
         message=message,
         increments=len(record.history),
         newton_iterations=sum(entry.newton_iterations for entry in record.history),
-        rve_solves=total(sum(tally.counts["rve_solves"] for tally in tallies)),
+        rve_solves=total(sum(tally.counts["rve_solves"] for tally in tallies))
+        + sum(lesson.rve_solves for entry in record.history for lesson in entry.learning),
         micro_iterations=total(sum(tally.counts["micro_iterations"] for tally in tallies)),
         micro_guesses={
             name: total(sum(tally.counts[f"guess_{name}"] for tally in tallies))
@@ -271,6 +273,7 @@ def _solved(
     )
     try:
         if output is not None:
+            write_learned(model, output)
             write_json(output / "results.json", results.as_json(), comm)
         if record.paths is not None and not interrupted:
             record.paths.write(len(record.history))

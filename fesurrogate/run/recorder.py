@@ -21,6 +21,7 @@ from fesurrogate.fem.values import cell_average
 from fesurrogate.kinematics import Array
 from fesurrogate.results import HistoryEntry
 from fesurrogate.run.checkpoint import Taken
+from fesurrogate.run.learned import lessons
 from fesurrogate.run.micro_output import MicroOutput, full_tensors, has_cells
 from fesurrogate.run.path_output import PathOutput
 
@@ -126,6 +127,7 @@ class Recorder:
                 probes=probes,
                 fallback=fallen_back(self._model),
                 guess=increment.guess,
+                learning=lessons(self._model),
             )
         )
         if self._writer is not None:

@@ -29,6 +29,7 @@ def summary(results: Results, folder: Path) -> dict[str, str]:
         **_guesses(results),
         **{f"reaction {name}": vector(value) for name, value in results.reaction.items()},
         **{f"probe {name}": vector(value) for name, value in results.probes.items()},
+        **_learned(results),
         **_trust(results),
         "seconds": seconds,
         "results": str(folder / "results.json"),
@@ -48,6 +49,30 @@ def _guesses(results: Results) -> dict[str, str]:
         mean = results.micro_iterations / max(results.rve_solves, 1)
         lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
     return lines
+
+
+def _learned(results: Results) -> dict[str, str]:
+    """Return what Materials that learn have learned, and what it took."""
+    lessons = [lesson for entry in results.history for lesson in entry.learning]
+    if not lessons:
+        return {}
+    last = lessons[-1]
+    outcomes = ", ".join(
+        f"{count} {word}"
+        for word in ("taken", "refused", "failed")
+        if (count := sum(lesson.outcome == word for lesson in lessons))
+    )
+    errors = [each.errors["held_out_after"] for each in lessons if each.outcome == "taken"]
+    judged = f", error {100 * errors[-1]:.2g} % on those held out" if errors else ""
+    solves, spent = (
+        sum(getattr(each, name) for each in lessons) for name in ("rve_solves", "seconds")
+    )
+    checked, wrong = (sum(getattr(each, name) for each in lessons) for name in ("checked", "wrong"))
+    return {
+        "learned": f"{last.samples} samples, {last.held_out} held out{judged}",
+        "refinements": f"{outcomes or 'none'}; {solves} RVE solves and {spent:.1f} s beside",
+        "checked": f"{checked} points that were trusted, {wrong} of them wrongly",
+    }
 
 
 def _trust(results: Results) -> dict[str, str]:

@@ -1,0 +1,6 @@
+"""Materials that learn: where a surrogate fell back, its samples come from; accepts refine it."""
+
+from fesurrogate.learning.material import Learning
+from fesurrogate.learning.untaught import Untaught, untaught
+
+__all__ = ["Learning", "Untaught", "untaught"]

@@ -1,0 +1,130 @@
+"""What an accepted increment can teach: points that fell back, and a few that did not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from fesurrogate.combine import Guarded
+from fesurrogate.data.dataset import Dataset
+from fesurrogate.kinematics import Array
+from fesurrogate.learning.choice import collected, pick
+from fesurrogate.learning.samples import ENERGY, inputs
+from fesurrogate.material import Response
+from fesurrogate.trust.measures import inputs_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """New samples, alike on all ranks, and what they cost.
+
+    Attributes:
+        arrays: ``strain``, ``stress``, ``tangent``, ``parameters`` and ``energy`` of the samples.
+        fallen: Points that had fallen back, all ranks.
+        checked: Points that had not, and were asked about.
+        wrong: Of these, that erred by more than the tolerance.
+        rve_solves: What it took.
+    """
+
+    arrays: Mapping[str, Any]
+    fallen: int
+    checked: int
+    wrong: int
+    rve_solves: int
+
+
+def seek(
+    guarded: Guarded,
+    strain: Array,  # (n, m)
+    response: Response,
+    parameters: Array,  # (n, p)
+    samples: Dataset,
+    *,
+    scale: float | None,
+    fallen: int,
+    checks: int,
+    comm: MPI.Intracomm,
+) -> Found:
+    """Choose what is to be learned, and ask the reference what it has not said yet. Collective.
+
+    Args:
+        guarded: Whose increment was accepted.
+        strain: Of the points of this rank.
+        response: Of the guard.
+        parameters: Of the points.
+        samples: Those that there are.
+        scale: The stress that errors are relative to; None where it is not known.
+        fallen: Points that fell back and become samples, at most.
+        checks: Points that the surrogate answered, and that are asked about, at most.
+        comm: All ranks.
+    """
+    report, places = response.report, inputs_of(guarded.kinematics, strain, parameters)
+    away = np.flatnonzero((report["fallback"] == 1) & response.ok)
+    served = np.flatnonzero(report["reason"] == 0)
+    known = inputs(samples)
+    new = pick(comm, places[away], known, max(fallen, 0))
+    asked = pick(comm, places[served], np.concatenate([known, new.inputs]), max(checks, 0))
+    rows = away[new.rows]
+    knows = response.tangent is not None
+    arrays = {"strain": strain[rows], "parameters": parameters[rows]}
+    if knows:
+        assert response.tangent is not None
+        energy = report.get(ENERGY, np.full(len(strain), np.nan))
+        arrays |= {
+            "stress": response.stress[rows], "tangent": response.tangent[rows],
+            "energy": energy[rows], "ok": np.ones(len(rows), dtype=bool),
+        }  # fmt: skip
+    solves = 0
+    if not comm.allreduce(knows, op=MPI.LAND):
+        arrays, solves = _answers(guarded, strain, response, parameters, rows)
+    checked, more = _answers(guarded, strain, response, parameters, served[asked.rows])
+    error = np.linalg.norm(checked["stress"] - response.stress[served[asked.rows]], axis=1)
+    wrong = 0 if scale is None else int((error > guarded.trust.tolerance * scale).sum())
+    parts = [collected(comm, new, arrays), collected(comm, asked, checked)]
+    ok = np.concatenate([part["ok"] for part in parts])
+    names = [name for name in parts[0] if name != "ok"]
+    return Found(
+        {name: np.concatenate([part[name] for part in parts])[ok] for name in names},
+        int(comm.allreduce(len(away))),
+        len(asked.inputs),
+        int(comm.allreduce(wrong)),
+        int(comm.allreduce(solves + more)),
+    )
+
+
+def _answers(
+    guarded: Guarded,
+    strain: Array,  # (n, m)
+    response: Response,
+    parameters: Array,  # (n, p)
+    rows: Any,  # (k,)
+) -> tuple[dict[str, Any], int]:
+    """Return what the reference answers to some points, and its solves. Collective.
+
+    A reference that raises has answered nothing; one that communicates raises on all ranks.
+    """
+    own = response.hint[rows, 1 + guarded.surrogate.num_hint :]
+    k, m = len(rows), strain.shape[1]
+    arrays = {
+        "strain": strain[rows], "parameters": parameters[rows], "stress": np.full((k, m), np.nan),
+        "tangent": np.full((k, m, m), np.nan), "energy": np.full(k, np.nan),
+        "ok": np.zeros(k, dtype=bool),
+    }  # fmt: skip
+    try:
+        answer = guarded.reference.evaluate(
+            strain[rows], None, parameters=parameters[rows], hint=own
+        )
+    except Exception as error:
+        logger.warning("learning: the reference raised %s; nothing is learned of it", error)
+        return arrays, 0
+    arrays |= {"stress": answer.stress, "tangent": answer.tangent, "ok": answer.ok}
+    if ENERGY in answer.report:
+        arrays[ENERGY] = answer.report[ENERGY]
+    return arrays, int(answer.report.get("rve_solves", np.zeros(0, dtype=np.int64)).sum())

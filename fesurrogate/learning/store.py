@@ -1,0 +1,55 @@
+"""What was learned, on disk: an ordinary dataset and an ordinary model file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from fesurrogate.data.store import write_dataset
+from fesurrogate.learning.material import Learning
+from fesurrogate.learning.samples import held_out
+from fesurrogate.results import versions
+from fesurrogate.surrogate import save_model
+from fesurrogate.train.errors import errors_on
+
+DATASET, MODEL = "dataset", "model.safetensors"
+
+
+def store(learning: Learning, folder: Path) -> None:
+    """Write samples and model into a folder, in place of those that are there.
+
+    Each is replaced in one move, so that whoever reads meets a whole one. Nothing is written as
+    long as nothing was learned. To be called on one rank.
+
+    Args:
+        learning: What has learned.
+        folder: Made if it is not there.
+
+    Raises:
+        InputError: Another process writes there.
+        OSError: It cannot be written.
+    """
+    samples = learning.samples
+    if not len(samples):
+        return
+    facts = {
+        **learning.meta,
+        "versions": versions(),
+        "held_out": int(held_out(samples).sum()),
+    }
+    data = replace(samples, meta=facts)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_dataset(data, folder / DATASET)
+    if learning.fitted is None:
+        return
+    network = learning.fitted.network()
+    judging = samples.take(np.flatnonzero(held_out(samples)))
+    card = {
+        **facts,
+        "dataset": data.fingerprint,
+        "train": asdict(learning.train),
+        "errors": asdict(errors_on(network, judging)),
+    }
+    save_model(folder / MODEL, network, card, trust=learning.fitted.trust)
