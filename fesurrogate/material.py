@@ -143,6 +143,14 @@ class Material(ABC):
     ) -> Response:
         """Answer :meth:`evaluate` for arguments whose shapes are right. Must not change them."""
 
+    def use_consistent_tangent(self) -> bool:
+        """Answer with the consistent tangent for the rest of the increment. Collective.
+
+        Returns:
+            Whether that changes anything; not where the tangent is consistent always.
+        """
+        return False
+
     def accept(self, strain: Array, response: Response) -> None:  # noqa: B027
         """Take note of an accepted increment: strain (n, m) and its response. Collective."""
 

@@ -216,6 +216,8 @@ class Results:
         micro_guesses: Solves of a cell whose initial guess was ``taken``, ``refused`` because its
             residual was no better than the classical one's, and ``repeated`` from that (they count
             as taken, too); all 0 where the guess is a classical one.
+        tangents: Evaluations of points whose tangent was that of a ``surrogate``, and those in
+            which the cell gave its ``consistent`` one all the same; both 0 where none is named.
         evaluations: Points at which a Material was evaluated, all ranks, all iterations.
         reaction: At the end, by name.
         probes: Displacements at the end, by name.
@@ -258,6 +260,7 @@ class Results:
     history: tuple[HistoryEntry, ...]
     restarts: tuple[float, ...] = ()
     micro_guesses: Mapping[str, int] = field(default_factory=dict)
+    tangents: Mapping[str, int] = field(default_factory=dict)
     audit: AuditResults | None = None
     certified: CertifiedResults | None = None
     micro: MicroResults | None

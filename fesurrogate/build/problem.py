@@ -17,6 +17,7 @@ from fesurrogate.build.loads import Load, boundary_facets, dead_loads, dirichlet
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.memory import estimate_memory
 from fesurrogate.build.probes import Probe, locate
+from fesurrogate.build.tangent import with_surrogate_tangent
 from fesurrogate.combine import Balanced
 from fesurrogate.config import MacroSettings, Settings
 from fesurrogate.config.material import MaterialSettings
@@ -146,6 +147,11 @@ def build_problem(
             parameters = parameters_of(material, table, mesh)
         if spread[name]:
             material = Balanced(material, comm)
+        if table.kind == "rve" and table.tangent is not None:
+            material = with_surrogate_tangent(
+                material, materials[name].material, table, settings, comm,
+                where=where, allow_code=allow_code,
+            )  # fmt: skip
         if wrap is not None:
             material = wrap(material)
         strain = strain_of(u, kinematics)

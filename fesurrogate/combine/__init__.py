@@ -4,5 +4,6 @@ from fesurrogate.combine.balanced import Balanced
 from fesurrogate.combine.corrected import Corrected
 from fesurrogate.combine.gathered import Gathered, server_number
 from fesurrogate.combine.guarded import Guarded
+from fesurrogate.combine.surrogate_tangent import SurrogateTangent
 
-__all__ = ["Balanced", "Corrected", "Gathered", "Guarded", "server_number"]
+__all__ = ["Balanced", "Corrected", "Gathered", "Guarded", "SurrogateTangent", "server_number"]

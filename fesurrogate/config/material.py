@@ -94,9 +94,14 @@ class MaterialSettings:
     guard: GuardSettings | None = None  # of kind "network" or "table"
     learning: LearningSettings | None = None  # of a guarded "network": it is fitted in the run
     balanced: bool = True  # points of an RVE go to the ranks that have time
+    tangent: str | None = None  # the kind whose tangent Newton takes for kind "rve"; its own if None
 
     def __post_init__(self) -> None:
         check_kind(self.kind, KINDS)
+        if self.tangent is not None:
+            check_kind(self.tangent, KINDS)
+            cheap = self.tangent != "rve"
+            check("tangent", self.tangent, cheap, "a kind that is cheaper than the cell")
 
     @property
     def guarded(self) -> bool:

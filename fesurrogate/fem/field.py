@@ -340,6 +340,19 @@ class MaterialField:
         if self.material.num_state or self.material.snapshot():
             self._last_dt = np.nan  # the same strain means another answer from now on
 
+    def use_consistent_tangent(self) -> bool:
+        """Take the consistent tangent for the rest of the increment, from the next update on.
+
+        Collective.
+
+        Returns:
+            Whether that changes anything.
+        """
+        changes = self.material.use_consistent_tangent()
+        if changes:
+            self._last_strain = np.full_like(self._last_strain, np.nan)
+        return changes
+
     def start_increment(
         self,
         state: Array,  # (n, s)

@@ -124,6 +124,7 @@ class MacroProblem:
         self._solution, _ = self.matrix.createVecs()
         self._norms: list[float] = []
         self._largest = 0.0  # residual norm that a solved increment began with
+        self._switched = False  # to consistent tangents, in this solve
         self._standing = False  # whether the fields answer as accepted, and as at no other u
         self.snes = self._build_snes(prefix, {**DEFAULT_OPTIONS, **(options or {})})
 
@@ -175,7 +176,9 @@ class MacroProblem:
 
     def use_consistent_tangents(self) -> bool:
         """Take consistent tangents for the rest of the increment; return whether that is new."""
-        return any([field.use_consistent_tangent() for field in self.fields])
+        new = any([field.use_consistent_tangent() for field in self.fields])
+        self._switched = self._switched or new
+        return new
 
     def stopped(self) -> bool:
         """Return whether any rank was asked to stop, since this solve began. Collective."""
@@ -226,9 +229,11 @@ class MacroProblem:
         Returns:
             How Newton ended. State is accepted by :meth:`accept` only.
         """
-        start = self.u.x.array.copy()
+        start, self._switched = self.u.x.array.copy(), False
         result = self._solve(dt, atol)
-        if result.converged or result.interrupted or not self.use_consistent_tangents():
+        if result.converged or result.interrupted:
+            return result
+        if not (self._switched or self.use_consistent_tangents()):
             return result
         self.restore()
         self.u.x.array[:] = start

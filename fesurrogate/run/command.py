@@ -251,6 +251,10 @@ def _solved(
             name: total(sum(tally.counts[f"guess_{name}"] for tally in tallies))
             for name in ("taken", "refused", "repeated")
         },
+        tangents={
+            name: total(sum(tally.counts[f"{name}_tangents"] for tally in tallies))
+            for name in ("surrogate", "consistent")
+        },
         evaluations=total(sum(tally.points for tally in tallies)),
         reaction=last.reaction if last else {},
         probes=last.probes if last else {},

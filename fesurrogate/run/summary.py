@@ -48,6 +48,9 @@ def _guesses(results: Results) -> dict[str, str]:
     if any(results.micro_guesses.values()):
         mean = results.micro_iterations / max(results.rve_solves, 1)
         lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
+    if any(results.tangents.values()):
+        counts = ", ".join(f"{count} {word}" for word, count in results.tangents.items())
+        lines["tangents of points"] = counts
     return lines
 
 
