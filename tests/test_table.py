@@ -13,7 +13,8 @@ from test_contract import strains_for, world
 
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Axis, Table, Tabulation, read_tabulation, write_tabulation
-from fesurrogate.hierarchical.axes import grid, multilinear
+from fesurrogate.hierarchical.axes import grid
+from fesurrogate.hierarchical.representations import Gridded
 from fesurrogate.hierarchical.tabulation import STIFFNESS, Scattered
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import Rotated
@@ -57,6 +58,12 @@ def within(axes: tuple[Axis, ...], count: int, seed: int = 1) -> Array:  # (n, p
 # -- interpolation --------------------------------------------------------------------------
 
 
+def through(axes: tuple[Axis, ...], entries: Array) -> Gridded:
+    """Return the multilinear interpolant of entries (N,) or (N, c)."""
+    shape = tuple(len(axis.values) for axis in axes)
+    return Gridded.through(axes, entries.reshape(*shape, -1), 1)
+
+
 def test_interpolation_is_exact_for_multilinear_functions_with_its_slopes() -> None:
     axes = axes_of(3, 4, 2)
     points = within(axes, 50)
@@ -65,11 +72,11 @@ def test_interpolation_is_exact_for_multilinear_functions_with_its_slopes() -> N
         return 2 - x[:, 0] + 3 * x[:, 1] * x[:, 2] - 0.5 * x[:, 0] * x[:, 1] * x[:, 2]
 
     x, y, z = points.T
-    slopes = (-1 - 0.5 * y * z, 3 * z - 0.5 * x * z, 3 * y - 0.5 * x * y)
-    weights, entries = multilinear(axes, points, slopes=True), function(grid(axes))
-    np.testing.assert_allclose(weights.values @ entries, function(points), rtol=1e-12)
-    for found, exact in zip(weights.slopes, slopes, strict=True):
-        np.testing.assert_allclose(found @ entries, exact, rtol=1e-11)
+    exact = np.stack([-1 - 0.5 * y * z, 3 * z - 0.5 * x * z, 3 * y - 0.5 * x * y], axis=1)
+    values, slopes = through(axes, function(grid(axes))).evaluate(points, slopes=True)
+    np.testing.assert_allclose(values[:, 0], function(points), rtol=1e-12)
+    assert slopes is not None
+    np.testing.assert_allclose(slopes[:, 0], exact, rtol=1e-11)
 
 
 def test_interpolation_converges_with_order_2() -> None:
@@ -77,26 +84,59 @@ def test_interpolation_converges_with_order_2() -> None:
     for count in (9, 17, 33):
         axes = (Axis("a", np.linspace(0, 1, count)), Axis("b", np.linspace(0, 2, count)))
         points = within(axes, 400)
-        weights = multilinear(axes, points)
-        entries = np.exp(grid(axes).sum(axis=1))
-        errors.append(np.abs(weights.values @ entries - np.exp(points.sum(axis=1))).max())
+        values, _ = through(axes, np.exp(grid(axes).sum(axis=1))).evaluate(points)
+        errors.append(np.abs(values[:, 0] - np.exp(points.sum(axis=1))).max())
     orders = np.log2(np.array(errors[:-1]) / errors[1:])
     assert (abs(orders - 2) < 0.2).all(), orders
 
 
 def test_weights_are_a_mean_of_the_corners() -> None:
     axes = axes_of(4, 3)
-    weights = multilinear(axes, within(axes, 100)).values.toarray()
+    weights, _ = through(axes, np.eye(12)).evaluate(within(axes, 100))
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-14)
 
 
 def test_the_edge_is_inside_but_for_rounding_and_nothing_is_extrapolated() -> None:
     axes = (Axis("a", np.array([0.0, 0.3, 0.6])),)
+    table = Tabulation(Kinematics(2), axes, {"one": np.ones(3)}, np.ones(3, dtype=bool))
     points = np.array([0.0, 0.6, 0.6 * (1 + 1e-12), 0.6001, -1e-3, np.nan, np.inf])[:, None]
-    weights = multilinear(axes, points)
-    assert weights.inside.tolist() == [True, True, True, False, False, False, False]
-    assert (weights.values.toarray()[3:] == 0).all()
+    found, known = table.look_up("one", points)
+    assert known.tolist() == [True, True, True, False, False, False, False]
+    np.testing.assert_array_equal(np.isnan(found), ~known)
+
+
+def test_splines_go_through_the_entries_and_keep_stiffness_definite() -> None:
+    """Rough entries: cubic splines of the matrix itself would lose it."""
+    rough = tabulated(Kinematics(2), 6, 5)
+    rows = rough.entries("stiffness").reshape(-1, 3, 3)
+    narrow = rows[:, :, :1] * rows[:, None, :, 0] + 1e-6 * np.eye(3)
+    rough = replace(rough, quantities={"stiffness": narrow.reshape(6, 5, 3, 3)})
+    points = within(rough.axes, 2000)
+    plain = Gridded.through(rough.axes, narrow.reshape(6, 5, 9), 3).evaluate(points)[0]
+    assert np.linalg.eigvalsh(plain.reshape(-1, 3, 3)).min() < 0
+    smooth = rough.smoothed()
+    found = Table(smooth).evaluate(np.zeros((2000, 3)), parameters=points)
+    assert found.tangent is not None
+    np.testing.assert_array_equal(found.tangent, found.tangent.swapaxes(1, 2))
+    assert np.linalg.eigvalsh(found.tangent).min() > 0
+    again, _ = smooth.look_up("stiffness", grid(rough.axes))
+    np.testing.assert_allclose(again, narrow, rtol=0, atol=1e-10 * narrow.max())
+
+
+def test_splines_converge_with_order_4() -> None:
+    errors = []
+    for count in (9, 17, 33):
+        axes = (Axis("a", np.linspace(0, 1, count)), Axis("b", np.linspace(0, 2, count)))
+        points, entries = within(axes, 400), np.exp(grid(axes).sum(axis=1))
+        values, slopes = Gridded.through(axes, entries.reshape(count, count, 1), 3).evaluate(
+            points, slopes=True
+        )
+        exact = np.exp(points.sum(axis=1))
+        assert slopes is not None
+        errors.append([np.abs(values[:, 0] - exact).max(), np.abs(slopes[:, 0].T - exact).max()])
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert (abs(orders - [4, 3]) < 0.5).all(), orders
 
 
 # -- the Material ---------------------------------------------------------------------------
@@ -109,6 +149,14 @@ def test_contract(kinematics: Kinematics) -> None:
     strains = strains_for(kinematics)
     parameters = np.tile([1.5, 3.0], (len(strains), 1))
     check_contract(table, strains, world(), parameters=parameters)
+
+
+@pytest.mark.parametrize("kinematics", KINEMATICS[:2], ids=str)
+def test_contract_of_splines(kinematics: Kinematics) -> None:
+    table = Table(tabulated(kinematics, 5, 4).smoothed())
+    strains = strains_for(kinematics)
+    parameters = np.tile([1.5, 3.0], (len(strains), 1))
+    check_contract(table, strains, parameters=parameters)
 
 
 def test_contract_turned() -> None:

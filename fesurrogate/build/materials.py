@@ -257,15 +257,18 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material | None
 
 def _table(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
     from fesurrogate.hierarchical import Table, check_cell, read_tabulation
+    from fesurrogate.hierarchical.strains import PREFIX
 
     given = table.table or TableSettings()
     path = given.file or context.table
     assert path is not None
     found = read_tabulation(path, context.kinematics, units=given.units)
     if table.rve is not None:
-        names = [axis.name for axis in found.axes]
+        names = [axis.name for axis in found.axes if not axis.name.startswith(PREFIX)]
         check_cell(found, fingerprint_of(table.rve, context.kinematics, names), path)
-    return Table(found), hashlib.sha256(path.read_bytes()).hexdigest()
+    smooth = given.interpolation == "spline"
+    content = [hashlib.sha256(path.read_bytes()).hexdigest(), given.interpolation]
+    return Table(found.smoothed() if smooth else found), content
 
 
 def _from_factory(table: MaterialSettings, context: Context) -> tuple[Material, Any]:

@@ -18,13 +18,22 @@ from fesurrogate.build.family import family_of
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import first_rank_first, together
 from fesurrogate.config import Settings
-from fesurrogate.config.precompute import PrecomputeSettings
+from fesurrogate.config.precompute import AxisSettings, PrecomputeSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.manifest import FORMAT, Manifest
 from fesurrogate.data.store import new_uid
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Axis, Tabulation, write_tabulation
 from fesurrogate.hierarchical.axes import grid
+from fesurrogate.hierarchical.scatter import sparse_grid, with_retrieval
+from fesurrogate.hierarchical.strains import (
+    PREFIX,
+    check_quantities,
+    strain_axes,
+    strain_columns,
+    strains_at,
+    tabulated,
+)
 from fesurrogate.hierarchical.tabulation import STIFFNESS, Scattered
 from fesurrogate.kinematics import Array
 from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
@@ -82,28 +91,35 @@ def ensure_table(
     directions = directions_of(wanted, kinematics.size)
     context = context_of(settings, allow_code=allow_code)
 
+    names = _names(settings)
+
     def prepared() -> tuple[Any, dict[str, str], list[Axis], dict[str, str]]:
         _check(settings)
-        axes = [Axis(k, np.array(axis.grid), axis.unit) for k, axis in wanted.axes.items()]
-        quantities, sources = _quantities(wanted, context)
+        axes = [_axis(k, axis, wanted) for k, axis in wanted.axes.items()]
+        over_strain = strain_columns(kinematics, axes)
+        check_quantities(names, bool(over_strain))
+        others = [axis for axis in axes if not axis.name.startswith(PREFIX)]
+        quantities, sources = ({}, {}) if over_strain else _quantities(names, context)
         assert settings.material is not None and settings.material.rve is not None
         with naming("precompute"):
             family, laws = family_of(
                 settings.material.rve,
-                _with_parameters(context, axes),
+                _with_parameters(context, others),
                 quantities=quantities,
                 expansion=wanted.expansion,
                 directions=directions,
-                probe={axis.name: float(axis.values[len(axis.values) // 2]) for axis in axes},
+                probe={axis.name: float(axis.values[len(axis.values) // 2]) for axis in others},
             )
         return family, {**laws, **sources}, axes, micro_options(context)
 
     family, sources, axes, options = first_rank_first(comm, prepared)
-    points = np.concatenate([grid(axes), _held_out(axes, wanted)])
+    columns = strain_columns(kinematics, axes)
+    others = [k for k in range(len(axes)) if k not in columns]
+    own = _sampled(axes, wanted)
+    points = np.concatenate([own, _held_out(axes, wanted)])
     by_cell = [k for k, axis in enumerate(axes) if axis.name in family.numbers]
     by_cell += [k for k in range(len(axes)) if k not in by_cell]
     rows = np.lexsort(points[:, by_cell].T[::-1])  # points of equal cells lie together
-    names = wanted.quantities or (STIFFNESS[kinematics.measure],)
     request = fingerprint(
         FORMAT, "precompute", family.fingerprint, sources, options, names,
         dict(wanted.expansion), directions.tolist(), points.tolist(),
@@ -117,21 +133,31 @@ def ensure_table(
     head = Manifest(
         new_uid(), request, kinematics, len(points), 1, family.parameter_names, wanted.units, meta
     )
-    strain = np.tile(kinematics.rest, (len(points), 1, 1))
+    strain = np.tile(kinematics.rest, (len(points), 1))
+    if columns:
+        strain = strains_at(kinematics, points[:, columns])
+    reports = tuple(name for name in names if not columns or name == "energy")
     path = settings.table
     first = comm is None or comm.rank == 0
     together(comm, lambda: check_files([path]) if first else None)
     made = ensure_stored(
         settings.folder / "precompute", head, family,
-        Given(strain, None, points[rows]), comm,
-        wanted=Wanted(tangents=False, reports=tuple(names)), title="precompute",
+        Given(strain[rows, None], None, points[rows][:, others]), comm,
+        wanted=Wanted(tangents=columns != [] and "tangent" in names, reports=reports),
+        title="precompute",
         fresh=fresh, progress=progress,
     )  # fmt: skip
 
     def finished() -> PrecomputedTable | None:
         if not first:
             return None
-        table = _assembled(made.dataset, np.argsort(rows), points, axes, family.fingerprint)
+        table = _assembled(
+            made.dataset, np.argsort(rows), points, axes,
+            cell=family.fingerprint, names=names, count=len(own), on_grid=wanted.sampling == "grid",
+        )  # fmt: skip
+        if table.samples is not None:
+            with naming("precompute"):
+                table = with_retrieval(table, wanted.retrieval)
         write_tabulation(table, path)
         return PrecomputedTable(
             path, made.reused, len(points), int(made.manifest.meta["failed"]), table.errors,
@@ -148,10 +174,12 @@ def _check(settings: Settings) -> None:
     wanted, measure = settings.precompute, settings.kinematics.measure
     if settings.material is None or settings.material.rve is None:
         raise InputError("precompute: there is no cell; add the table [material.rve]")
-    if measure not in STIFFNESS:
+    if measure not in STIFFNESS and not any(name.startswith(PREFIX) for name in wanted.axes):
         raise InputError(
             f"precompute: kinematics.measure is {measure!r}; expected "
-            f"{' or '.join(map(repr, STIFFNESS))}: a stiffness at rest says nothing of large strain"
+            f"{' or '.join(map(repr, STIFFNESS))}: a stiffness at rest says nothing of large "
+            f"strain. Or tabulate the stress over strain, with the axes "
+            f"{', '.join(strain_axes(settings.kinematics))}"
         )
     if not wanted.axes:
         raise InputError(
@@ -170,15 +198,44 @@ def _with_parameters(context: Context, axes: Sequence[Axis]) -> Context:
     return replace(context, parameters=tuple(axis.name for axis in axes))
 
 
+def _names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the quantities, those that are taken for granted included."""
+    wanted = settings.precompute
+    if wanted.quantities:
+        return wanted.quantities
+    over_strain = any(name.startswith(PREFIX) for name in wanted.axes)
+    return ("stress",) if over_strain else (STIFFNESS.get(settings.kinematics.measure, "stress"),)
+
+
+def _axis(name: str, given: AxisSettings, wanted: PrecomputeSettings) -> Axis:
+    values = np.array(given.grid)
+    return Axis(name, values if wanted.sampling == "grid" else values[[0, -1]], given.unit)
+
+
+def _sampled(axes: Sequence[Axis], wanted: PrecomputeSettings) -> Array:  # (N, p)
+    """Return the points of the table: of the grid, or of no grid."""
+    from fesurrogate.data.sampling import scaled, sobol
+
+    if wanted.sampling == "grid":
+        return grid(axes)
+    if wanted.samples is not None:
+        cube = sobol(wanted.samples, len(axes), seed=wanted.seed + 1)
+    else:
+        assert wanted.level is not None
+        cube = sparse_grid(wanted.level, len(axes))
+    low, high = (np.array([axis.values[end] for axis in axes]) for end in (0, -1))
+    return scaled(cube, low, high)
+
+
 def _quantities(
-    wanted: PrecomputeSettings, context: Context
+    names: Sequence[str], context: Context
 ) -> tuple[dict[str, Callable[..., Array]], dict[str, str]]:
     """Return the quantities by name, and the source of those of the user's."""
     from fesurrogate.hierarchical.quantities import QUANTITIES
 
     known = QUANTITIES[context.kinematics.measure]
     found, sources = {}, {}
-    for name in wanted.quantities or (STIFFNESS[context.kinematics.measure],):
+    for name in names:
         if ":" in name:
             with naming("precompute.quantities"):
                 code = function_of(name, context)
@@ -208,21 +265,31 @@ def _assembled(
     order: Any,  # (N,), rows of the dataset, in the order of the points
     points: Array,  # (N, p)
     axes: Sequence[Axis],
+    *,
     cell: str,
+    names: Sequence[str],
+    count: int,
+    on_grid: bool,
 ) -> Tabulation:
-    """Return the table of a dataset: the grid first, then what is held out."""
-    shape = tuple(len(axis.values) for axis in axes)
-    size = int(np.prod(shape))
+    """Return the table of a dataset, whose first ``count`` points are its own; others judge it."""
     ok = dataset.ok[order, 0]
-    quantities = {name: array[order, 0] for name, array in dataset.reports.items()}
-    held = Scattered(points[size:], {k: v[size:] for k, v in quantities.items()}, ok[size:])
+    found = {name: array[order, 0] for name, array in dataset.reports.items()}
+    if any(axis.name.startswith(PREFIX) for axis in axes):
+        tangent = None if dataset.tangent is None else dataset.tangent[order, 0]
+        stress, energy = dataset.stress[order, 0], found.get("energy")
+        found = tabulated(dataset.kinematics, stress, tangent, energy)
+    quantities = {name: found[name] for name in names}
+    held = Scattered(points[count:], {k: v[count:] for k, v in quantities.items()}, ok[count:])
+    own = {k: v[:count] for k, v in quantities.items()}
+    shape = tuple(len(axis.values) for axis in axes)
     return Tabulation(
         dataset.kinematics,
         tuple(axes),
-        {k: v[:size].reshape(*shape, *v.shape[1:]) for k, v in quantities.items()},
-        ok[:size].reshape(shape),
+        {k: v.reshape(*shape, *v.shape[1:]) for k, v in own.items()} if on_grid else {},
+        ok[:count].reshape(shape) if on_grid else np.ones(shape, dtype=np.bool_),
         held if len(held.ok) else None,
         dataset.units,
         cell,
         dataset.meta,
+        samples=None if on_grid else Scattered(points[:count], own, ok[:count]),
     )

@@ -53,16 +53,31 @@ def compress(
     table: Annotated[Path, typer.Argument(help="A table, table.h5.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", help="The file that is written.")],
     tolerance: Annotated[float, typer.Option("--tolerance", help="Error of an entry.")] = 0.005,
+    representation: Annotated[
+        str, typer.Option("--representation", help="By name, as --trade-off prints them.")
+    ] = "smallest",
+    trade_off: Annotated[
+        bool, typer.Option("--trade-off", help="Print and draw size against error of all.")
+    ] = False,
 ) -> tuple[int, str]:
-    """Write a table as tensor trains, every entry within a tolerance."""
+    """Write a table in its smallest representation, every entry within a tolerance."""
     from fesurrogate.build.ranks import together
     from fesurrogate.hierarchical.compress import compress as write
+    from fesurrogate.hierarchical.trade_off import compared
 
     comm = context.obj
     first = comm is None or comm.rank == 0
-    found = together(comm, lambda: write(table, output, tolerance) if first else None)
-    lines = [
-        f"{name}: {each.numbers[0]} numbers became {each.numbers[1]}, error up to {each.error:.2e}"
-        for name, each in (found or {}).items()
-    ]
-    return CONVERGED, "\n".join([*lines, f"wrote {output}"])
+
+    def done() -> list[str]:
+        lines = compared(table, output.with_suffix(".png")) if trade_off else []
+        found = write(table, output, tolerance, representation=representation)
+        for name, each in found.items():
+            now = each.chosen
+            lines.append(
+                f"{name}: {each.before} numbers became {now.numbers} ({now.name}, {now.detail}), "
+                f"error up to {now.entries:.2e} at the entries and {now.held_out:.2e} held out"
+            )
+        return [*lines, f"wrote {output}"]
+
+    lines = together(comm, lambda: done() if first else [])
+    return CONVERGED, "\n".join(lines)

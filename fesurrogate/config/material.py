@@ -47,6 +47,7 @@ class TableSettings:
 
     file: Path | None = None  # what `fesurrogate precompute` writes if None
     units: str = ""  # that the table must have; any if empty
+    interpolation: Literal["linear", "spline"] = "linear"  # of the entries of a grid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fesurrogate.config.file import check
 from fesurrogate.errors import InputError
@@ -11,7 +12,7 @@ from fesurrogate.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class AxisSettings:
-    """``[precompute.axes.NAME]``: values of a parameter, listed or spread evenly."""
+    """``[precompute.axes.NAME]``: values of a parameter, listed or spread evenly, or its ends."""
 
     values: tuple[float, ...] | None = None
     low: float | None = None
@@ -21,7 +22,8 @@ class AxisSettings:
 
     def __post_init__(self) -> None:
         spread = (self.low, self.high, self.points)
-        if (self.values is None) == (None in spread) or (self.values and any(spread)):
+        ends = self.low is not None and self.high is not None
+        if (self.values is None) != ends or (self.values is not None and spread != (None,) * 3):
             raise InputError("expected either values = [...], or low, high and points")
         values = self.grid if self.points is None or self.points >= 2 else ()
         finite = all(math.isfinite(value) for value in values)
@@ -31,11 +33,11 @@ class AxisSettings:
 
     @property
     def grid(self) -> tuple[float, ...]:
-        """The values, rising."""
+        """The values, rising; the ends where their number is not said."""
         if self.values is not None:
             return self.values
-        assert self.low is not None and self.high is not None and self.points is not None
-        length, last = self.high - self.low, self.points - 1
+        assert self.low is not None and self.high is not None
+        length, last = self.high - self.low, (self.points or 2) - 1
         return (*(self.low + length * k / last for k in range(last)), self.high)
 
 
@@ -47,6 +49,10 @@ class PrecomputeSettings:
     quantities: tuple[str, ...] | None = None  # the stiffness, or the conductivity, if None
     expansion: dict[str, float] = field(default_factory=dict)  # of each phase
     directions: tuple[tuple[float, ...], ...] | int | None = None  # the unit strains if None
+    sampling: Literal["grid", "sobol", "sparse_grid"] = "grid"  # where the axes are sampled
+    samples: int | None = None  # of a Sobol sequence
+    level: int | None = None  # of a sparse grid
+    retrieval: Literal["radial_basis", "polynomial"] = "radial_basis"  # between samples of no grid
     held_out: int = 8  # points between those of the grid, by which interpolation is judged
     seed: int = 0
     units: str = ""
@@ -55,5 +61,18 @@ class PrecomputeSettings:
         count = self.directions
         expected = "a whole number, 1 or more, or a list of strains"
         check("directions", count, not isinstance(count, int) or count >= 1, expected)
+        self._check_sampling()
         check("held_out", self.held_out, self.held_out >= 0, "a whole number, 0 or more")
         check("seed", self.seed, 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
+
+    def _check_sampling(self) -> None:
+        """Refuse numbers of another sampling than the one that is chosen."""
+        needed = {"sobol": "samples", "sparse_grid": "level"}.get(self.sampling)
+        for name, least in (("samples", 2), ("level", 1)):
+            number = getattr(self, name)
+            sound = number is not None and number >= least if name == needed else number is None
+            expected = f"a whole number >= {least}" if name == needed else "none"
+            check(name, number, sound, f"{expected} with sampling {self.sampling!r}")
+        bare = [k for k, axis in self.axes.items() if axis.values is None and axis.points is None]
+        if bare and self.sampling == "grid":
+            raise InputError(f"axes.{bare[0]}: expected points, the number of values, of a grid")

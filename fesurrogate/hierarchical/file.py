@@ -1,13 +1,14 @@
 """One HDF5 file of a table, which says by itself what it holds.
 
-    /axes/K            (k,), attributes name and unit; in the order of K
-    /quantities/NAME   (k₁, ..., k_p, ...); or, compressed,
-    /cores/NAME/K      (r, k, r') each, a tensor train of the axes and of the numbers of an entry
-    /ok                (k₁, ..., k_p)
+    /axes/K            (k,); in the order of K
+    /quantities/NAME   (k₁, ..., k_p, ...), on the grid
+    /kept/NAME/...     arrays of a representation, in place of the grid or beside it
+    /ok                (k₁, ..., k_p), where entries could not be computed; left out if all could
     /held_out          points (N, p), ok (N,), quantities/NAME (N, ...)
+    /samples           the same, of a table without a grid
 
-Attributes of the file: format, measure, gdim, convention, units, cell, axes, entries
-(shape of an entry by name) and meta (JSON), checksum.
+Attributes of the file: format, measure, gdim, convention, units, cell, axes (names and units), kept
+(kind, form, shape of an entry and facts of each representation) and meta (JSON), checksum.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +28,50 @@ from fesurrogate.data.manifest import CONVENTIONS
 from fesurrogate.data.shard import UNREADABLE, h5py, replace_with
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
-from fesurrogate.hierarchical.tabulation import Scattered, Tabulation
-from fesurrogate.hierarchical.tensor_train import expanded
-from fesurrogate.kinematics import Array, BoolArray, Kinematics
+from fesurrogate.hierarchical.representations import KINDS
+from fesurrogate.hierarchical.representations.forms import FORMS, encoded_size
+from fesurrogate.hierarchical.tabulation import Kept, Scattered, Tabulation
+from fesurrogate.kinematics import Kinematics
 
-FORMAT = "fesurrogate table 1"
-LARGEST = 2**30
-"""Numbers of a quantity, expanded."""
+FORMAT = "fesurrogate table 2"
+COMPACT = 2048
+"""Bytes up to which an array lies in its header: small files have many small ones."""
 AGAIN = "make it again with: fesurrogate precompute CONFIG"
 
 
-def write_tabulation(
-    tabulation: Tabulation,
-    path: str | os.PathLike[str],
-    *,
-    cores: Mapping[str, Sequence[Array]] | None = None,
-) -> None:
+def write_tabulation(tabulation: Tabulation, path: str | os.PathLike[str]) -> None:
     """Write a table in place of the one that may be there, in one move.
 
     Args:
         tabulation: The table.
         path: The file.
-        cores: Tensor trains that are written in place of the quantities, by their names.
 
     Raises:
         MissingPackageError: h5py is not installed.
         OSError: The file cannot be written.
     """
-    memory, place = io.BytesIO(), Path(path)
-    arrays = dict(_arrays(tabulation, cores))
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    replace_with(place, content_of(tabulation))
+
+
+def content_of(tabulation: Tabulation) -> memoryview:
+    """Return the bytes of the file of a table.
+
+    Raises:
+        MissingPackageError: h5py is not installed.
+    """
+    memory = io.BytesIO()
+    arrays = dict(_arrays(tabulation))
+    kept = {
+        name: {
+            "kind": each.representation.kind,
+            "form": each.form,
+            "shape": each.shape,
+            "facts": each.representation.facts(),
+        }
+        for name, each in tabulation.kept.items()
+    }
     head = {
         "format": FORMAT,
         "measure": tabulation.kinematics.measure,
@@ -65,19 +80,33 @@ def write_tabulation(
         "units": tabulation.units,
         "cell": tabulation.cell,
         "axes": json.dumps([[axis.name, axis.unit] for axis in tabulation.axes]),
-        "entries": json.dumps({name: tabulation.trailing(name) for name in tabulation.quantities}),
+        "kept": json.dumps(kept),
         "meta": json.dumps(dict(tabulation.meta), default=str),
     }
-    with h5py().File(memory, "w") as file:
+    library = h5py()
+    with library.File(memory, "w", libver=("v108", "v110")) as file:
         for key, value in head.items():
             file.attrs[key] = value
         for name, array in arrays.items():
-            file.create_dataset(name, data=array)
-        for k, axis in enumerate(tabulation.axes):
-            file[f"axes/{k}"].attrs.update({"name": axis.name, "unit": axis.unit})
+            _put(library, file, name, array)
         file.attrs["checksum"] = _checksum(head, arrays)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    replace_with(place, memory.getbuffer())
+    return memory.getbuffer()
+
+
+def _put(library: Any, file: Any, name: str, array: NDArray) -> None:
+    """Write an array, a small one into its header, without the times at which it was made."""
+    group, _, own = name.rpartition("/")
+    place = file.require_group(group) if group else file
+    properties = library.h5p.create(library.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    if array.nbytes <= COMPACT:
+        properties.set_layout(library.h5d.COMPACT)
+    flat = np.ascontiguousarray(array)
+    kind = library.h5t.py_create(flat.dtype, logical=True)
+    space = library.h5s.create_simple(flat.shape)
+    library.h5d.create(place.id, own.encode(), kind, space, properties).write(
+        library.h5s.ALL, library.h5s.ALL, flat
+    )
 
 
 def read_tabulation(
@@ -144,24 +173,22 @@ def check_cell(tabulation: Tabulation, cell: str, path: Path) -> None:
         )
 
 
-def _arrays(
-    tabulation: Tabulation, cores: Mapping[str, Sequence[Array]] | None
-) -> Iterator[tuple[str, NDArray]]:
+def _arrays(tabulation: Tabulation) -> Iterator[tuple[str, NDArray]]:
     for k, axis in enumerate(tabulation.axes):
         yield f"axes/{k}", axis.values
-    for name, train in (cores or {}).items():
-        for k, core in enumerate(train):
-            yield f"cores/{name}/{k}", core
     for name, array in tabulation.quantities.items():
-        if name not in (cores or {}):
-            yield f"quantities/{name}", array
-    yield "ok", tabulation.ok
-    held = tabulation.held_out
-    if held is not None:
-        yield "held_out/points", held.points
-        yield "held_out/ok", held.ok
-        for name, array in held.quantities.items():
-            yield f"held_out/quantities/{name}", array
+        yield f"quantities/{name}", array
+    for name, each in tabulation.kept.items():
+        for part, array in each.representation.arrays().items():
+            yield f"kept/{name}/{part}", array
+    if not tabulation.ok.all():
+        yield "ok", tabulation.ok
+    for place, held in (("held_out", tabulation.held_out), ("samples", tabulation.samples)):
+        if held is not None:
+            yield f"{place}/points", held.points
+            yield f"{place}/ok", held.ok
+            for name, array in held.quantities.items():
+                yield f"{place}/quantities/{name}", array
 
 
 def _stored(
@@ -188,55 +215,51 @@ def _assembled(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Tabula
         Axis(name, arrays[f"axes/{k}"], unit)
         for k, (name, unit) in enumerate(json.loads(head["axes"]))
     )
-    held = None
-    if "held_out/points" in arrays:
-        held = Scattered(
-            arrays["held_out/points"],
-            _below(arrays, "held_out/quantities/"),
-            arrays["held_out/ok"].astype(np.bool_),
-        )
-    ok = arrays["ok"].astype(np.bool_)
-    quantities = _below(arrays, "quantities/")
-    for name, shape in json.loads(head["entries"]).items():
-        if name not in quantities:
-            cores = _below(arrays, f"cores/{name}/")
-            train = [cores[str(k)] for k in range(len(cores))]
-            quantities[name] = quantity_of(train, ok, tuple(shape))
+    shape = tuple(len(axis.values) for axis in axes)
+    ok = arrays.get("ok", np.ones(shape, dtype=np.bool_)).astype(np.bool_)
+    kept = {}
+    for name, facts in json.loads(head["kept"]).items():
+        kept[name] = _kept(axes, facts, _below(arrays, f"kept/{name}/"))
     return Tabulation(
         kinematics,
         axes,
-        quantities,
+        _below(arrays, "quantities/"),
         ok,
-        held,
+        _scattered(arrays, "held_out/"),
         head["units"],
         head["cell"],
         json.loads(head["meta"]),
+        kept,
+        _scattered(arrays, "samples/"),
     )
 
 
-def quantity_of(train: Sequence[Array], ok: BoolArray, shape: tuple[int, ...]) -> Array:
-    """Return the quantity of a train, NaN where there is no entry; a matrix is symmetric.
-
-    Args:
-        train: Cores of the axes, and of the numbers of an entry.
-        ok: (k₁, ..., k_p), where there is an entry.
-        shape: Of an entry.
+def _kept(axes: tuple[Axis, ...], facts: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Kept:
+    """Return a representation of a file, checked against the axes.
 
     Raises:
-        ValueError: The cores are of another table.
+        ValueError: It does not fit.
     """
-    whole = (*ok.shape, math.prod(shape))
-    if not train or math.prod(whole) > LARGEST:
-        raise ValueError("a quantity is missing, or of more numbers than a table may have")
-    if [core.ndim for core in train] != [3] * len(train) or whole != tuple(
-        core.shape[1] for core in train
-    ):
-        raise ValueError("cores do not match the axes")
-    entries = expanded(train).reshape(*ok.shape, *shape)
-    if len(shape) == 2 and shape[0] == shape[1]:
-        entries = 0.5 * (entries + entries.swapaxes(-1, -2))
-    entries[~ok] = np.nan
-    return entries
+    if facts["kind"] not in KINDS or facts["form"] not in FORMS:
+        raise ValueError(f"a representation {facts['kind']!r} of form {facts['form']!r}")
+    try:
+        found = KINDS[facts["kind"]].restored(axes, facts["facts"], arrays)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    shape = tuple(int(size) for size in facts["shape"])
+    if found.outputs != encoded_size(facts["form"], shape):
+        raise ValueError(f"{found.outputs} numbers for an entry of shape {shape}")
+    return Kept(found, facts["form"], shape)
+
+
+def _scattered(arrays: Mapping[str, NDArray], prefix: str) -> Scattered | None:
+    if f"{prefix}points" not in arrays:
+        return None
+    return Scattered(
+        arrays[f"{prefix}points"],
+        _below(arrays, f"{prefix}quantities/"),
+        arrays[f"{prefix}ok"].astype(np.bool_),
+    )
 
 
 def _below(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
-from fesurrogate.hierarchical.axes import Axis, Weights, multilinear
+from fesurrogate.hierarchical.axes import Axis, grid
+from fesurrogate.hierarchical.representations import Gridded, Representation
+from fesurrogate.hierarchical.representations.forms import Form, decoded, encoded, form_of
+from fesurrogate.hierarchical.representations.gridded import DEGREES
+from fesurrogate.hierarchical.representations.polynomial import scaled
+from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
 from fesurrogate.kinematics import Array, BoolArray, Kinematics
 
 STIFFNESS = {"small": "stiffness", "gradient": "conductivity"}
@@ -21,7 +25,7 @@ STIFFNESS = {"small": "stiffness", "gradient": "conductivity"}
 
 @dataclass(frozen=True)
 class Scattered:
-    """Quantities at points of no grid, by which the error of interpolation is judged.
+    """Quantities at points of no grid: of a table of them, or by which interpolation is judged.
 
     Attributes:
         points: (N, p).
@@ -35,18 +39,44 @@ class Scattered:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A quantity as it is kept: numbers over the axes, and what an entry is made of them.
+
+    Attributes:
+        representation: Gives the numbers.
+        form: How an entry is written as numbers.
+        shape: Of an entry.
+    """
+
+    representation: Representation
+    form: Form
+    shape: tuple[int, ...]
+
+    def evaluate(
+        self,
+        points: Array,  # (n, p), inside of the axes
+        *,
+        slopes: bool = False,
+    ) -> tuple[Array, Array | None]:  # (n, ...), (n, ..., p)
+        """Return the quantity and, if asked for, its derivatives along the axes."""
+        return decoded(self.form, *self.representation.evaluate(points, slopes=slopes), self.shape)
+
+
+@dataclass(frozen=True)
 class Tabulation:
-    """Quantities of interest of a cell on a tensor grid.
+    """Quantities of interest of a cell on a tensor grid, at scattered points, or as learned.
 
     Attributes:
         kinematics: Strain measure of the cell; Mandel components at small strain.
-        axes: p of them, with k₁, ..., k_p values.
+        axes: p of them, with k₁, ..., k_p values; of a table without a grid their ends.
         quantities: (k₁, ..., k_p, ...) by name, NaN where the cell could not be solved.
         ok: (k₁, ..., k_p), where it could.
         held_out: The same at points between those of the grid, if there are any.
         units: In the user's words.
         cell: Fingerprint of the cell.
         meta: JSON-like facts: versions, seconds a point.
+        kept: Quantities that are looked up by other means than multilinear interpolation.
+        samples: Of a table without a grid, what was computed.
 
     Raises:
         InputError: An array has the wrong shape.
@@ -60,6 +90,8 @@ class Tabulation:
     units: str = ""
     cell: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    samples: Scattered | None = None
 
     def __post_init__(self) -> None:
         for name, array in {**self.quantities, "ok": self.ok}.items():
@@ -74,33 +106,95 @@ class Tabulation:
         """Return (k₁, ..., k_p)."""
         return tuple(len(axis.values) for axis in self.axes)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all quantities."""
+        return tuple(dict.fromkeys([*self.quantities, *self.kept]))
+
     def look_up(
         self,
         name: str,
         points: Array,  # (n, p)
     ) -> tuple[Array, BoolArray]:  # (n, ...), (n,)
-        """Return a quantity by multilinear interpolation, and where the table has it.
+        """Return a quantity at points, and where the table has it.
 
         Elsewhere, outside of the axes or beside an entry that could not be computed, it is NaN.
 
         Raises:
             InputError: The table lacks the quantity, or the points have the wrong shape.
         """
-        if name not in self.quantities:
-            raise InputError(
-                f"the table holds no {name!r}; expected one of {', '.join(self.quantities)}, or "
-                "compute it with: quantities of [precompute]"
-            )
         if points.ndim != 2 or points.shape[1] != len(self.axes):
             raise InputError(
                 f"points have shape {points.shape}; expected (n, {len(self.axes)}): "
                 f"{', '.join(axis.name for axis in self.axes)}"
             )
-        weights = multilinear(self.axes, points)
-        known = self.known(weights)
-        found = weights.values @ self.entries(name)
-        found[~known] = np.nan
-        return found.reshape(len(points), *self.trailing(name)), known
+        kept, known = self.way(name), self.known(points)
+        if known.all():
+            return kept.evaluate(points)[0], known
+        found = np.full((len(points), *kept.shape), np.nan)
+        found[known] = kept.evaluate(points[known])[0]
+        return found, known
+
+    def way(self, name: str) -> Kept:
+        """Return how a quantity is looked up.
+
+        Raises:
+            InputError: The table lacks it.
+        """
+        if name in self.kept:
+            return self.kept[name]
+        if name not in self.quantities:
+            raise InputError(
+                f"the table holds no {name!r}; expected one of {', '.join(self.names)}, or "
+                "compute it with: quantities of [precompute]"
+            )
+        if name not in self._multilinear:
+            entries = self.entries(name).reshape(*self.shape, -1)
+            kept = Kept(Gridded(self.axes, entries, 1), "plain", self.trailing(name))
+            self._multilinear[name] = kept
+        return self._multilinear[name]
+
+    @cached_property
+    def _multilinear(self) -> dict[str, Kept]:
+        return {}
+
+    def smoothed(self) -> Tabulation:
+        """Return the table with cubic splines in place of multilinear interpolation.
+
+        Of a stiffness it is the Cholesky factor that they go through: it stays definite.
+
+        Raises:
+            InputError: An entry could not be computed, or a stiffness is not definite.
+        """
+        kept = dict(self.kept)
+        for name in self.quantities:
+            if name not in kept:
+                entries, form = self.written(name, mean=False)
+                kept[name] = Kept(
+                    Gridded.through(self.axes, entries, DEGREES["spline"]),
+                    form,
+                    self.trailing(name),
+                )
+        return replace(self, kept=kept)
+
+    def written(self, name: str, *, mean: bool) -> tuple[Array, Form]:
+        """Return the entries of a quantity as numbers (k₁, ..., k_p, c), and their form.
+
+        Args:
+            name: Of the quantity.
+            mean: Whether look-ups are means of entries.
+
+        Raises:
+            InputError: An entry could not be computed, or a stiffness is not definite.
+        """
+        rows = self.quantities[name].reshape(self.ok.size, *self.trailing(name))
+        if not self.ok.all():
+            raise InputError(
+                f"{int((~self.ok).sum())} entries of the table could not be computed; expected a "
+                "table without: narrow its axes"
+            )
+        numbers, form = written(name, rows, self.kinematics, mean=mean)
+        return numbers.reshape(*self.shape, numbers.shape[1]), form
 
     def entries(
         self,
@@ -111,35 +205,116 @@ class Tabulation:
         rows = array.reshape(self.ok.size, math.prod(self.trailing(name)))
         return np.where(self.ok.reshape(-1, 1), rows, 0.0)
 
+    def computed(self, name: str) -> tuple[Array, Array]:  # (N, p), (N, ...)
+        """Return the points where the cell was solved, and a quantity there: grid or samples."""
+        if self.samples is not None:
+            held = self.samples
+            return held.points[held.ok], held.quantities[name][held.ok]
+        rows = self.quantities[name].reshape(self.ok.size, *self.trailing(name))
+        solved = self.ok.reshape(-1)
+        return grid(self.axes)[solved], rows[solved]
+
     def trailing(self, name: str) -> tuple[int, ...]:
         """Return the shape of one entry of a quantity."""
-        shape: tuple[int, ...] = self.quantities[name].shape[len(self.axes) :]
-        return shape
+        if name in self.kept:
+            return self.kept[name].shape
+        if name in self.quantities:
+            return tuple(self.quantities[name].shape[len(self.axes) :])
+        assert self.samples is not None
+        return tuple(self.samples.quantities[name].shape[1:])
 
-    def known(self, weights: Weights) -> BoolArray:  # (n,)
-        """Return which points are inside and take nothing from an entry that failed."""
+    def inside(
+        self,
+        points: Array,  # (n, p)
+    ) -> BoolArray:  # (n,)
+        """Return which points lie on all axes, but for rounding."""
+        found: BoolArray = np.ones(len(points), dtype=np.bool_)
+        for k, axis in enumerate(self.axes):
+            found &= axis.inside(points[:, k])
+        return found
+
+    def known(
+        self,
+        points: Array,  # (n, p)
+    ) -> BoolArray:  # (n,)
+        """Return which points are inside and take nothing from an entry that failed.
+
+        Of scattered samples: whose nearest one did not fail.
+        """
+        found = self.inside(points)
+        if self._lost is not None and found.any():
+            found[found] = self._lost.evaluate(points[found])[0][:, 0] == 0.0
+        held = self.samples
+        if held is not None and not held.ok.all() and found.any():
+            from scipy.spatial import cKDTree
+
+            tree = cKDTree(scaled(self.axes, held.points)[0])
+            found[found] = held.ok[tree.query(scaled(self.axes, points[found])[0])[1]]
+        return found
+
+    @cached_property
+    def _lost(self) -> Gridded | None:
+        """Weight of failed entries in what is looked up; None where there are none."""
         if self.ok.all():
-            return weights.inside
-        lost: NDArray = weights.values @ (~self.ok.reshape(-1)).astype(np.float64)
-        return np.asarray(weights.inside & (lost == 0.0), dtype=np.bool_)
+            return None
+        return Gridded(self.axes, (~self.ok).astype(np.float64)[..., None], 1)
 
     @cached_property
     def errors(self) -> dict[str, tuple[float, float]]:
-        """Return the mean and the largest error of interpolation at the held-out points, by name.
+        """Return the mean and the largest error of look-ups at the held-out points, by name.
 
-        It is |interpolated - computed| / |computed|, of Frobenius norms. Empty without such points.
+        It is |found - computed| / |computed|, of Frobenius norms; over strain, where stress and
+        energy vanish at rest, relative to the root of the mean square of |computed|. Empty without
+        such points.
         """
         found: dict[str, tuple[float, float]] = {}
-        held = self.held_out
-        for name in self.quantities if held is not None else ():
-            assert held is not None
-            guess, known = self.look_up(name, held.points)
-            rows = known & held.ok
-            if not rows.any():
-                continue
-            exact = held.quantities[name][rows].reshape(rows.sum(), -1)
-            off = np.linalg.norm(guess[rows].reshape(exact.shape) - exact, axis=1)
-            size = np.linalg.norm(exact, axis=1)
-            ratio = off / np.where(size > 0, size, 1.0)
-            found[name] = (float(ratio.mean()), float(ratio.max()))
+        for name in self.names if self.held_out is not None else ():
+            off = self.misfits(name)
+            if len(off):
+                found[name] = (float(off.mean()), float(off.max()))
         return found
+
+    def misfits(self, name: str) -> Array:  # (N,)
+        """Return the errors of :attr:`errors` point by point."""
+        held = self.held_out
+        assert held is not None
+        guess, known = self.look_up(name, held.points)
+        rows = known & held.ok
+        return misfits(name, guess[rows], held.quantities[name][rows])
+
+
+def misfits(
+    name: str,
+    found: Array,  # (N, ...)
+    exact: Array,  # (N, ...)
+) -> Array:  # (N,)
+    """Return |found - exact| / |exact|, over strain relative to the root of the mean square."""
+    flat = exact.reshape(len(exact), -1)
+    size = np.linalg.norm(flat, axis=1)
+    if name in OVER_STRAIN and len(size):
+        size = np.full(len(size), np.sqrt((size**2).mean()))
+    off = np.linalg.norm(found.reshape(flat.shape) - flat, axis=1)
+    return np.asarray(off / np.where(size > 0, size, 1.0))
+
+
+def written(
+    name: str,
+    entries: Array,  # (N, ...)
+    kinematics: Kinematics,
+    *,
+    mean: bool,
+) -> tuple[Array, Form]:  # (N, c)
+    """Return entries as numbers, and the form that keeps what is to be kept of the quantity.
+
+    Raises:
+        InputError: A stiffness is not positive definite.
+    """
+    definite = name == STIFFNESS.get(kinematics.measure)
+    form = form_of(entries, definite=definite, mean=mean)
+    try:
+        return encoded(form, entries), form
+    except np.linalg.LinAlgError:
+        raise InputError(
+            f"an entry of {name} is not positive definite; expected definite ones, or multilinear "
+            "interpolation"
+        ) from None

@@ -52,21 +52,23 @@ def expanded(
 def pruned(
     array: Array,  # (N, ..., c)
     tolerance: float,
+    size: Array | float | None = None,  # (N, ...)
 ) -> list[Array]:
     """Return the smallest train, out of a search, whose every entry is near enough.
 
-    An entry is what the last axis holds, (c,); its error is |difference| / |entry|, of Euclidean
+    An entry is what the last axis holds, (c,); its error is |difference| / size, of Euclidean
     norms. The norm of the whole that is given up is halved until all entries are within.
 
     Args:
         array: Finite numbers.
         tolerance: Largest error of an entry, > 0.
+        size: What errors are relative to; |entry| if None.
     """
-    size = np.linalg.norm(array, axis=-1)
+    reference = np.linalg.norm(array, axis=-1) if size is None else size
     error = tolerance * float(np.linalg.norm(array))
     while True:
         cores = tensor_train(array, error)
         off = np.linalg.norm(expanded(cores) - array, axis=-1)
-        if (off <= tolerance * size).all() or error < 1e-15 * np.linalg.norm(array):
+        if (off <= tolerance * reference).all() or error < 1e-15 * np.linalg.norm(array):
             return cores
         error *= 0.5

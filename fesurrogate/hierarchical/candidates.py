@@ -1,0 +1,234 @@
+"""A quantity of a table by other means: each in a series of sizes, from few numbers to many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import final
+
+import numpy as np
+
+from fesurrogate.errors import InputError
+from fesurrogate.hierarchical.axes import Axis, grid
+from fesurrogate.hierarchical.representations import (
+    Gridded,
+    Modes,
+    Polynomial,
+    Radial,
+    Representation,
+    Train,
+    decomposed,
+)
+from fesurrogate.hierarchical.representations.forms import Form
+from fesurrogate.hierarchical.representations.polynomial import exponents
+from fesurrogate.hierarchical.strains import PREFIX
+from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
+from fesurrogate.hierarchical.tabulation import Kept, Tabulation, misfits, written
+from fesurrogate.hierarchical.tensor_train import pruned
+from fesurrogate.kinematics import Array
+
+HIGHEST = 8
+"""Largest degree of a polynomial."""
+MOST_MODES = 6
+FINEST = 1e-4
+"""Error below which no series goes on."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A quantity in another representation, and how far it is from the table.
+
+    Attributes:
+        name: Of the representation, as the user says it.
+        detail: Its size, in words.
+        kept: The quantity.
+        entries: Largest error at the entries, as :func:`~.tabulation.misfits` measures it.
+        held_out: Largest error at the held-out points; that of the entries where there are none.
+        mean_square: Root of the mean square of the same.
+    """
+
+    name: str
+    detail: str
+    kept: Kept
+    entries: float
+    held_out: float
+    mean_square: float
+
+    @property
+    def numbers(self) -> int:
+        """Numbers that are stored."""
+        return self.kept.representation.numbers
+
+
+@final
+class Candidates:
+    """Representations of one quantity of a table, each measured at entries and held-out points.
+
+    Args:
+        table: On a grid or scattered.
+        name: Of the quantity.
+    """
+
+    def __init__(self, table: Tabulation, name: str) -> None:
+        self.table, self.name = table, name
+        self.points, self._entries = table.computed(name)
+        if not len(self.points):
+            raise InputError(f"no entry of {name} could be computed; there is nothing to compress")
+
+    @property
+    def series(self) -> dict[str, Callable[[], Iterator[Candidate]]]:
+        """Return those that the table allows, by name."""
+        if self.table.samples is not None:
+            return {"radial_basis": self.radial, "polynomial": self.polynomials}
+        if not self.table.ok.all():
+            return {"tensor_train": self.trains}
+        return {
+            "multilinear": lambda: self.grids(1),
+            "spline": lambda: self.grids(3),
+            "tensor_train": self.trains,
+            "spline_train": self.spline_trains,
+            "pod": self.modes,
+            "polynomial": self.polynomials,
+        }
+
+    def measured(self, name: str, detail: str, kept: Kept) -> Candidate:
+        """Return a representation with its errors."""
+        at_entries = misfits(self.name, kept.evaluate(self.points)[0], self._entries)
+        off, held = at_entries, self.table.held_out
+        if held is not None:
+            rows = held.ok & self.table.known(held.points)
+            if rows.any():
+                found = kept.evaluate(held.points[rows])[0]
+                off = misfits(self.name, found, held.quantities[self.name][rows])
+        rms = float(np.sqrt((off**2).mean()))
+        return Candidate(name, detail, kept, float(at_entries.max()), float(off.max()), rms)
+
+    def kept(self, representation: Representation, form: Form) -> Kept:
+        """Return the quantity in a representation."""
+        return Kept(representation, form, self.table.trailing(self.name))
+
+    @cached_property
+    def _smooth(self) -> Kept:
+        return self.table.smoothed().way(self.name)
+
+    def refilled(self, counts: tuple[int, ...]) -> tuple[list[Axis], Array]:  # (k₁, ..., k_p, ...)
+        """Return evenly spaced axes with so many values, and entries from splines of the table."""
+        axes = [
+            Axis(axis.name, np.linspace(axis.values[0], axis.values[-1], count), axis.unit)
+            for axis, count in zip(self.table.axes, counts, strict=True)
+        ]
+        return axes, self._smooth.evaluate(grid(axes))[0]
+
+    def grids(self, degree: int) -> Iterator[Candidate]:
+        """Give interpolants on coarser grids; at each step the axis is refined that pays most."""
+        label = {1: "multilinear", 3: "spline"}[degree]
+        most = self.table.shape
+        start = tuple(min(degree + 1, count) for count in most)
+
+        def made(counts: tuple[int, ...]) -> Candidate:
+            axes, entries = self.refilled(counts)
+            numbers, form = written(self.name, entries, self.table.kinematics, mean=degree == 1)
+            table = Gridded.through(axes, numbers.reshape(*counts, -1), degree)
+            detail = " x ".join(map(str, counts))
+            return self.measured(label, detail, self.kept(table, form))
+
+        counts, now = start, made(start)
+        yield now
+        while now.held_out > FINEST:
+            further = [
+                (made(finer), finer)
+                for k in range(len(counts))
+                if counts[k] < most[k]
+                for finer in [(*counts[:k], counts[k] + 1, *counts[k + 1 :])]
+            ]
+            if not further:
+                return
+            current = now
+
+            def gain(one: tuple[Candidate, tuple[int, ...]], now: Candidate = current) -> float:
+                cost = np.log(one[0].numbers / now.numbers)
+                return float(np.log(now.mean_square / max(one[0].mean_square, 1e-300)) / cost)
+
+            now, counts = max(further, key=gain)
+            yield now
+
+    def trains(self) -> Iterator[Candidate]:
+        """Give tensor trains of the whole table, multilinear between its entries."""
+        table, shape = self.table, self.table.shape
+        numbers, form = written(self.name, self._entries, table.kinematics, mean=True)
+        mean = numbers.mean(axis=0)
+        whole = np.tile(mean, (table.ok.size, 1))
+        whole[table.ok.reshape(-1)] = numbers  # and the mean where there is no entry
+        array = whole.reshape(*shape, -1)
+        size = self._scale(array)
+        for tolerance in 10.0 ** -np.arange(0.5, 4.1, 0.25):
+            cores = pruned(array, tolerance, size)
+            ranks = ", ".join(str(core.shape[2]) for core in cores[:-1])
+            kept = self.kept(Train(table.axes, cores, 1), form)
+            yield self.measured("tensor_train", f"ranks {ranks}", kept)
+
+    def spline_trains(self) -> Iterator[Candidate]:
+        """Give tensor trains of the coefficients of splines on coarser grids."""
+        for spline in self.grids(3):
+            table = spline.kept.representation
+            assert isinstance(table, Gridded)
+            arrays = table.arrays()
+            array = arrays["coefficients"]
+            limit = max(spline.held_out, FINEST)
+            cores = pruned(array, 0.5 * limit, self._scale(array))
+            axes = [
+                replace(axis, values=arrays[f"axis{k}"]) for k, axis in enumerate(self.table.axes)
+            ]
+            ranks = ", ".join(str(core.shape[2]) for core in cores[:-1])
+            kept = self.kept(Train(axes, cores, 3), spline.kept.form)
+            yield self.measured("spline_train", f"{spline.detail}, ranks {ranks}", kept)
+
+    def modes(self) -> Iterator[Candidate]:
+        """Give the modes of strain, or of the entries, with splines of their coefficients."""
+        names = [axis.name for axis in self.table.axes]
+        outer = [k for k, name in enumerate(names) if not name.startswith(PREFIX)]
+        if not outer:
+            return
+        for spline in self.grids(3):
+            counts = tuple(map(int, spline.detail.split(" x ")))
+            axes, entries = self.refilled(counts)
+            numbers, form = written(self.name, entries, self.table.kinematics, mean=False)
+            for rank in range(1, MOST_MODES + 1):
+                found: Modes = decomposed(axes, numbers.reshape(*counts, -1), rank, outer=outer)
+                detail = f"{spline.detail}, {rank} mode{'s' * (rank > 1)}"
+                one = self.measured("pod", detail, self.kept(found, form))
+                yield one
+                if one.held_out < 1.2 * spline.held_out:
+                    break
+
+    def polynomials(self) -> Iterator[Candidate]:
+        """Give polynomials of all axes; of the stress over strain those of an energy."""
+        if self.name == "stress":
+            from fesurrogate.hierarchical.energy_fit import energy_polynomials
+
+            for degree, model in energy_polynomials(
+                self.table, self.points, self._entries, range(2, HIGHEST + 1)
+            ):
+                yield self.measured(
+                    "polynomial", f"energy of degree {degree}", self.kept(model, "plain")
+                )
+            return
+        numbers, form = written(self.name, self._entries, self.table.kinematics, mean=False)
+        for degree in range(1, HIGHEST + 1):
+            if len(exponents(len(self.table.axes), degree)) > len(self.points):
+                return
+            found = Polynomial.fitted(self.table.axes, self.points, numbers, degree)
+            yield self.measured("polynomial", f"degree {degree}", self.kept(found, form))
+
+    def radial(self) -> Iterator[Candidate]:
+        """Give the interpolant through all samples by radial functions."""
+        numbers, form = written(self.name, self._entries, self.table.kinematics, mean=False)
+        found = Radial.through(self.table.axes, self.points, numbers)
+        yield self.measured("radial_basis", f"{len(self.points)} points", self.kept(found, form))
+
+    def _scale(self, array: Array) -> float | None:
+        """Return what errors of entries are relative to; None: to themselves."""
+        if self.name not in OVER_STRAIN:
+            return None
+        return float(np.sqrt((array**2).sum(axis=-1).mean()))

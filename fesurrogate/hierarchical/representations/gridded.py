@@ -1,0 +1,110 @@
+"""A quantity at every point of a tensor grid, and splines through it: the whole table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from fesurrogate.hierarchical.axes import Axis
+from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.splines import Spline
+from fesurrogate.kinematics import Array
+
+DEGREES = {"multilinear": 1, "spline": 3}
+
+
+@final
+class Gridded(Representation):
+    """Products of splines of the axes, of degree 1 (multilinear) or 3.
+
+    Args:
+        axes: p, with k₁, ..., k_p values.
+        coefficients: (k₁, ..., k_p, c).
+        degree: Of the splines.
+    """
+
+    kind = "gridded"
+
+    def __init__(self, axes: Sequence[Axis], coefficients: Array, degree: int) -> None:
+        shape = tuple(len(axis.values) for axis in axes)
+        if coefficients.shape[:-1] != shape or degree not in DEGREES.values():
+            raise ValueError(f"coefficients {coefficients.shape} of degree {degree} over {shape}")
+        self.outputs, self.degree = coefficients.shape[-1], degree
+        self._axes, self._coefficients = tuple(axes), coefficients
+        self._splines = [Spline(axis.values, degree) for axis in axes]
+        self._flat = np.ascontiguousarray(coefficients.reshape(-1, self.outputs))
+        self._strides = [int(np.prod(shape[k + 1 :])) for k in range(len(shape))]
+
+    @classmethod
+    def through(cls, axes: Sequence[Axis], entries: Array, degree: int) -> Gridded:
+        """Return the interpolant of entries (k₁, ..., k_p, c)."""
+        return cls(axes, spline_coefficients(axes, entries, degree), degree)
+
+    def respond(
+        self,
+        points: Array,  # (n, p)
+        *,
+        slopes: bool,
+    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        """Add up the B-splines about each point."""
+        from scipy.sparse import csr_matrix
+
+        n, p = points.shape
+        local = [s.local(points[:, k], slopes=slopes) for k, s in enumerate(self._splines)]
+        widths = [weights.shape[1] for _, weights, _ in local]
+        first = sum((f * s for (f, _, _), s in zip(local, self._strides, strict=True)), start=0)
+        steps = np.array([
+            sum(j * s for j, s in zip(corner, self._strides, strict=True))
+            for corner in itertools.product(*map(range, widths))
+        ])  # fmt: skip
+        entries = np.asarray(first).reshape(n, 1) + steps
+        ends = np.arange(0, entries.size + 1, len(steps))
+
+        def summed(turned: int | None) -> Array:
+            product = np.ones((n, 1))
+            for k, (_, weights, rate) in enumerate(local):
+                chosen = weights if k != turned or rate is None else rate
+                product = (product[:, :, None] * chosen[:, None, :]).reshape(n, -1)
+            matrix = csr_matrix(
+                (product.ravel(), entries.ravel(), ends), shape=(n, len(self._flat))
+            )
+            return np.asarray(matrix @ self._flat)
+
+        values = summed(None)
+        return values, np.stack([summed(k) for k in range(p)], axis=-1) if slopes else None
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the coefficients; of degree 1 they are the entries."""
+        axes = {f"axis{k}": axis.values for k, axis in enumerate(self._axes)}
+        return {**axes, "coefficients": self._coefficients}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the degree."""
+        return {"degree": self.degree}
+
+    @classmethod
+    def restored(
+        cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> Gridded:
+        """Return the interpolant."""
+        own = with_values(axes, arrays)
+        return cls(own, arrays["coefficients"], int(facts["degree"]))
+
+
+def spline_coefficients(axes: Sequence[Axis], entries: Array, degree: int) -> Array:
+    """Return the coefficients of the products of splines through entries (k₁, ..., k_p, c)."""
+    found = np.asarray(entries, dtype=np.float64)
+    for k, axis in enumerate(axes):
+        found = Spline(axis.values, degree).coefficients(found, k)
+    return np.ascontiguousarray(found)
+
+
+def with_values(axes: Sequence[Axis], arrays: Mapping[str, Array]) -> list[Axis]:
+    """Return the axes with values of a representation's own, which it may have fewer of."""
+    return [
+        Axis(axis.name, arrays.get(f"axis{k}", axis.values), axis.unit)
+        for k, axis in enumerate(axes)
+    ]

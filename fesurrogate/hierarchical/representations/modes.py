@@ -1,0 +1,127 @@
+"""Proper orthogonal decomposition: a few modes of the inner axes, times smooth coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from fesurrogate.hierarchical.axes import Axis
+from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.gridded import Gridded
+from fesurrogate.kinematics import Array
+
+
+@final
+class Modes(Representation):
+    """Value = Σ_r a_r(z) φ_r(x), a_r and φ_r splines through what the decomposition gives.
+
+    z are the outer axes, of parameters; x the inner ones, of strain. Where there are no inner ones
+    the modes are constant.
+
+    Args:
+        outer: Gives a, (n, r), over the outer axes.
+        inner: Gives φ, (n, r c), over the inner axes; an array (r, c) where there are none.
+        columns: Positions of the outer and of the inner axes.
+    """
+
+    kind = "pod"
+
+    def __init__(
+        self,
+        outer: Gridded,
+        inner: Gridded | Array,
+        columns: tuple[Sequence[int], Sequence[int]],
+    ) -> None:
+        self._outer, self._inner = outer, inner
+        self._columns = (list(columns[0]), list(columns[1]))
+        total = inner.outputs if isinstance(inner, Gridded) else inner.size
+        if total % outer.outputs or bool(self._columns[1]) != isinstance(inner, Gridded):
+            raise ValueError("modes do not match their coefficients")
+        self.outputs = total // outer.outputs
+
+    def respond(
+        self,
+        points: Array,  # (n, p)
+        *,
+        slopes: bool,
+    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        """Return the sum, and its slopes by the rule of products."""
+        n, rank = len(points), self._outer.outputs
+        own, rate = self._outer.respond(points[:, self._columns[0]], slopes=slopes)
+        turned: Array | None = None
+        if isinstance(self._inner, Gridded):
+            flat, slope = self._inner.respond(points[:, self._columns[1]], slopes=slopes)
+            modes = flat.reshape(n, rank, self.outputs)
+            turned = None if slope is None else slope.reshape(n, rank, self.outputs, -1)
+        else:
+            modes = np.broadcast_to(
+                self._inner.reshape(rank, self.outputs), (n, rank, self.outputs)
+            )
+        values = np.einsum("nr,nrc->nc", own, modes)
+        if rate is None:
+            return values, None
+        found = np.empty((*values.shape, points.shape[1]))
+        found[:, :, self._columns[0]] = np.einsum("nrp,nrc->ncp", rate, modes)
+        if turned is not None:
+            found[:, :, self._columns[1]] = np.einsum("nr,nrcp->ncp", own, turned)
+        return values, found
+
+    def arrays(self) -> dict[str, Array]:
+        """Return those of the coefficients and of the modes."""
+        found = {f"outer_{name}": array for name, array in self._outer.arrays().items()}
+        if not isinstance(self._inner, Gridded):
+            return {**found, "inner": self._inner}
+        return found | {f"inner_{name}": array for name, array in self._inner.arrays().items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return which axes are outer and inner ones, and the degree."""
+        return {"columns": self._columns, "degree": self._outer.degree}
+
+    @classmethod
+    def restored(
+        cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> Modes:
+        """Return the decomposition."""
+        columns = facts["columns"]
+
+        def part(prefix: str, of: Sequence[int]) -> Gridded:
+            own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            return Gridded.restored([axes[k] for k in of], facts, own)
+
+        inner = part("inner_", columns[1]) if columns[1] else arrays["inner"]
+        return cls(part("outer_", columns[0]), inner, (columns[0], columns[1]))
+
+
+def decomposed(
+    axes: Sequence[Axis],
+    entries: Array,  # (k₁, ..., k_p, c)
+    rank: int,
+    *,
+    outer: Sequence[int],
+    degree: int = 3,
+) -> Modes:
+    """Return the ``rank`` modes that hold the entries best, in the mean square over the grid.
+
+    Args:
+        axes: p.
+        entries: On their grid.
+        rank: Number of modes.
+        outer: Positions of the outer axes; the others are inner ones.
+        degree: Of the splines.
+    """
+    inner = [k for k in range(len(axes)) if k not in outer]
+    moved = entries.transpose(*outer, *inner, len(axes))
+    near, far = [axes[k] for k in outer], [axes[k] for k in inner]
+    rows = [len(axis.values) for axis in near]
+    left, sizes, right = np.linalg.svd(moved.reshape(int(np.prod(rows)), -1), full_matrices=False)
+    kept = min(rank, len(sizes))
+    own = Gridded.through(near, (left[:, :kept] * sizes[:kept]).reshape(*rows, kept), degree)
+    c = entries.shape[-1]
+    if not inner:
+        return Modes(own, right[:kept].reshape(kept, c), (outer, inner))
+    modes = right[:kept].reshape(kept, *(len(axis.values) for axis in far), c)
+    modes = np.moveaxis(modes, 0, -2)  # (k, ..., r, c)
+    modes = modes.reshape(*modes.shape[:-2], kept * c)
+    return Modes(own, Gridded.through(far, modes, degree), (outer, inner))

@@ -1,0 +1,109 @@
+"""Interpolation of scattered points by radial functions: for tables of no grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import numpy as np
+
+from fesurrogate.errors import InputError
+from fesurrogate.hierarchical.axes import Axis
+from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.polynomial import Polynomial, exponents, scaled
+from fesurrogate.kinematics import Array
+
+TAIL = 2
+"""Degree of the polynomial beside them, which makes the quintic's matrix definite."""
+MOST = 4000
+
+
+@final
+class Radial(Representation):
+    """Value = Σ_i w_i |y - y_i|⁵ + a quadratic, y from -1 to 1 along each axis.
+
+    Args:
+        axes: p.
+        centres: (N, p), the points through which it goes.
+        weights: (N, c).
+        tail: (M, c), coefficients of the quadratic.
+
+    Source: Buhmann, Radial Basis Functions, Cambridge 2003, section 5.
+    """
+
+    kind = "radial_basis"
+
+    def __init__(
+        self, axes: Sequence[Axis], centres: Array, *, weights: Array, tail: Array
+    ) -> None:
+        if centres.shape != (len(weights), len(axes)) or weights.shape[1:] != tail.shape[1:]:
+            raise ValueError(f"{len(weights)} weights at {centres.shape} centres")
+        self.outputs = weights.shape[1]
+        self._axes, self._centres, self._weights = tuple(axes), centres, weights
+        self._tail = Polynomial(axes, tail, TAIL)
+        self._y = scaled(axes, centres)[0]
+
+    @classmethod
+    def through(
+        cls,
+        axes: Sequence[Axis],
+        points: Array,  # (N, p)
+        entries: Array,  # (N, c)
+    ) -> Radial:
+        """Return the interpolant.
+
+        Raises:
+            InputError: Too few points for the quadratic, or too many to solve for.
+        """
+        count = len(exponents(len(axes), TAIL))
+        if not count <= len(points) <= MOST:
+            raise InputError(
+                f"radial functions through {len(points)} points; expected {count} to {MOST} of them"
+            )
+        empty = cls(
+            axes, points,
+            weights=np.zeros_like(entries), tail=np.zeros((count, entries.shape[1])),
+        )  # fmt: skip
+        terms, _ = empty._tail._terms(points, slopes=False)
+        distance = np.linalg.norm(empty._y[:, None] - empty._y, axis=-1)
+        matrix = np.block([[distance**5, terms], [terms.T, np.zeros((count, count))]])
+        right = np.concatenate([entries, np.zeros((count, entries.shape[1]))])
+        try:
+            found = np.linalg.solve(matrix, right)
+        except np.linalg.LinAlgError:
+            raise InputError(
+                "the points of the table do not span its axes; expected points that fill them"
+            ) from None
+        return cls(axes, points, weights=found[: len(points)], tail=found[len(points) :])
+
+    def respond(
+        self,
+        points: Array,  # (n, p)
+        *,
+        slopes: bool,
+    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        """Add up."""
+        y, length = scaled(self._axes, points)
+        values, rates = self._tail.respond(points, slopes=slopes)
+        apart = y[:, None] - self._y  # (n, N, p)
+        distance = np.sqrt(np.einsum("nip,nip->ni", apart, apart))
+        values = values + distance**5 @ self._weights
+        if rates is not None:
+            cubed = 5.0 * distance**3
+            rates = rates + np.stack(
+                [(cubed * apart[:, :, k]) @ self._weights / length[k] for k in range(len(length))],
+                axis=-1,
+            )
+        return values, rates
+
+    def arrays(self) -> dict[str, Array]:
+        """Return centres and weights."""
+        tail = self._tail.arrays()["coefficients"]
+        return {"centres": self._centres, "weights": self._weights, "tail": tail}
+
+    @classmethod
+    def restored(
+        cls, axes: Sequence[Axis], facts: Mapping[str, object], arrays: Mapping[str, Array]
+    ) -> Radial:
+        """Return the interpolant."""
+        return cls(axes, arrays["centres"], weights=arrays["weights"], tail=arrays["tail"])
