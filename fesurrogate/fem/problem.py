@@ -125,6 +125,7 @@ class MacroProblem:
         self._norms: list[float] = []
         self._largest = 0.0  # residual norm that a solved increment began with
         self._switched = False  # to consistent tangents, in this solve
+        self._has_stiffness = False  # from a solve before
         self._standing = False  # whether the fields answer as accepted, and as at no other u
         self.snes = self._build_snes(prefix, {**DEFAULT_OPTIONS, **(options or {})})
 
@@ -173,6 +174,7 @@ class MacroProblem:
             self.use_consistent_tangents()
         self.update()
         self.assemble_jacobian()
+        self._has_stiffness = True
 
     def use_consistent_tangents(self) -> bool:
         """Take consistent tangents for the rest of the increment; return whether that is new."""
@@ -277,7 +279,7 @@ class MacroProblem:
         """Return the residual norm at the accepted u, with the accepted stress where that is known.
 
         No Material is asked then: the norm is :meth:`initial_residual` but for what a Material's
-        stress relaxes at a strain that stays.
+        stress relaxes at a strain that stays. Under a load that is held that is all, and asked for.
 
         Args:
             dt: Length of the increment from the accepted state.
@@ -286,7 +288,30 @@ class MacroProblem:
             return self.initial_residual(dt)
         self.dt = dt
         self._lift(self.assemble_residual())
-        return float(la.norm(self._work.x))
+        norm = float(la.norm(self._work.x))
+        moved = norm > self.relative_tolerance * self._largest
+        return norm if moved else self.initial_residual(dt)
+
+    def correction(self) -> float:
+        """Return |K⁻¹ r|: how far Newton's method would go from where a residual was computed last.
+
+        K is the stiffness of the last iteration of the last solve, the same wherever the residual
+        is from. By this norm (the natural level function of Deuflhard, Newton Methods for Nonlinear
+        Problems, 2004, sect. 3.1.4) a guess is judged as by its distance from the solution; the
+        norm of the residual itself rises wherever a stiff body is turned.
+
+        Returns:
+            The Euclidean norm; that of the residual where no stiffness is at hand; NaN where a
+            point could not be solved.
+        """
+        norm = float(la.norm(self._work.x))
+        if not (self._has_stiffness and np.isfinite(norm)):
+            return norm
+        residual = self._work.x.petsc_vec
+        residual.stateIncrease()  # its array was filled behind it
+        correction = residual.duplicate()
+        self.snes.ksp.solve(residual, correction)
+        return float(correction.norm())
 
     def accept(self) -> None:
         """Take the present u and the fields' responses as the accepted state."""

@@ -46,7 +46,7 @@ class Predictor(Protocol):
 
 Guess = Literal["previous", "taken", "refused", "repeated"]
 """What an increment began from: the accepted unknown, as there was no guess; the guess; not the
-guess, as its residual was no better; both, as what began from the guess did not converge."""
+guess, as it was no nearer; both, as what began from the guess did not converge."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ def run_increments(
         start: Time of the accepted state, or the position that was reached in another run over the
             same times.
         max_cuts: How often a step may be halved before the run is given up.
-        predictor: Guesses the unknown of each increment. Its guess is taken only where its residual
-            is below that of the accepted unknown, to which the tolerance refers in any case; what
-            does not converge from it is solved again from the accepted unknown.
+        predictor: Guesses the unknown of each increment. Its guess is taken only where it is nearer
+            to equilibrium than the accepted unknown, by :meth:`MacroProblem.correction`; the
+            tolerance refers to the residual of the latter in any case. What does not converge from
+            the guess is solved again from the accepted unknown.
         on_accept: Called with each accepted increment.
 
     Returns:
@@ -169,11 +170,13 @@ def _begin(
     if predictor is None:
         return "previous", None
     classical = problem.standing_residual(end - time)
+    distance = problem.correction()
     guess = predictor.predict(end)
     if guess is None:
         return "previous", None
     problem.u.x.array[:] = guess
-    if problem.initial_residual(end - time) < classical:
+    problem.initial_residual(end - time)
+    if problem.correction() < distance:
         held = HELD * problem.largest_residual
         return "taken", max(problem.relative_tolerance * classical, held)
     problem.restore()
