@@ -1,19 +1,17 @@
 """Certified runs end with the direct answer, or say that they do not."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from guarding import ELASTIC, direct, trained, with_guard
 from mpi4py import MPI
 
-from fesurrogate.build import ensure_dataset, ensure_model
-from fesurrogate.build.calibration import calibration_of
 from fesurrogate.build.problem import MacroModel
-from fesurrogate.config import Settings, read_config
-from fesurrogate.config.material import GuardSettings, MaterialSettings
+from fesurrogate.config import Settings
+from fesurrogate.config.material import GuardSettings
 from fesurrogate.results import CertifiedResults
 from fesurrogate.run import run
 from fesurrogate.run.audit import audit
@@ -21,92 +19,15 @@ from fesurrogate.run.certify import Certification, certify, prepare, wants_certi
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
-TOML = """
-[kinematics]
-gdim = 2
-measure = "finite"
-
-[mesh]
-generator = "rectangle"
-cells = [4, 4]
-
-[material]
-kind = "network"
-
-[material.guard]
-tolerance = 0.1
-certify = true
-
-[material.rve]
-degree = 1
-rtol = 1e-10
-[material.rve.cell]
-kind = "laminate"
-fractions = { soft = 0.5, stiff = 0.5 }
-resolution = 2
-[material.rve.phases.soft]
-kind = "neo_hookean"
-shear_modulus = 1.0
-lame = 1.0
-[material.rve.phases.stiff]
-kind = "neo_hookean"
-shear_modulus = 8.0
-lame = 8.0
-
-[[dirichlet]]
-boundary = "left"
-[[dirichlet]]
-boundary = "right"
-value = [0.2, 0.1]
-
-[[reaction]]
-boundary = "right"
-[[probe]]
-name = "inner"
-point = [0.3, 0.8]
-
-[steps]
-increments = 2
-
-[generate]
-samples = 96
-stretch = 0.12
-
-[calibration]
-samples = 96
-stretch = 0.3
-
-[train]
-iterations = 60
-hidden = [8]
-suspicious = "keep"
-"""
 
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings whose model is trained and calibrated; one folder for all ranks."""
-    folder = COMM.bcast(tmp_path_factory.mktemp("certify") if COMM.rank == 0 else None)
-    if COMM.rank == 0:
-        (folder / "certify.toml").write_text(TOML + f'[output]\nfolder = "{folder}/output"\n')
-    COMM.Barrier()
-    settings = read_config(folder / "certify.toml")
-    ensure_dataset(settings, COMM)
-    ensure_dataset(calibration_of(settings), COMM)
-    ensure_model(settings, comm=COMM)
-    return settings
-
-
-def guarded(problem: Settings, **changes: object) -> Settings:
-    """Return the settings with another guard."""
-    assert problem.material is not None and problem.material.guard is not None
-    guard = replace(problem.material.guard, **changes)
-    return replace(problem, material=replace(problem.material, guard=guard))
-
-
-def direct(problem: Settings) -> Settings:
-    assert problem.material is not None
-    return replace(problem, material=replace(problem.material, kind="rve"))
+    """Settings whose model is trained and calibrated."""
+    return trained(
+        tmp_path_factory.mktemp("certify"), COMM, ELASTIC,
+        guard="tolerance = 0.1\ncertify = true", train="iterations = 60\nhidden = [8]",
+    )  # fmt: skip
 
 
 def relative(found: list[float], truth: list[float]) -> float:
@@ -118,7 +39,7 @@ def test_the_certified_answer_is_the_direct_one(
     problem: Settings, tmp_path: Path, policy: str
 ) -> None:
     folder = COMM.bcast(tmp_path)
-    wanted = guarded(problem, policy=policy)
+    wanted = with_guard(problem, policy=policy)
     truth = run(direct(problem), COMM)
     made = run(wanted, COMM, folder)
     found, certified = made.results, made.results.certified
@@ -143,7 +64,7 @@ def test_the_certified_answer_is_the_direct_one(
 
 def test_what_certifying_changes_is_what_the_audit_expects(problem: Settings) -> None:
     """The audit's estimate lacks only what is of second order in the surrogate's error."""
-    made = run(guarded(problem, policy="warn"), COMM)
+    made = run(with_guard(problem, policy="warn"), COMM)
     certified = made.results.certified
     expected = audit(made.model, 0.5, points=10**6)  # at every point
     assert certified is not None and expected is not None
@@ -165,7 +86,7 @@ def test_what_newton_cannot_reach_is_said(
         return made
 
     monkeypatch.setattr("fesurrogate.run.command.prepare", hasty)
-    made = run(guarded(problem, policy="warn"), COMM)
+    made = run(with_guard(problem, policy="warn"), COMM)
     found = made.results
     assert found.certified is not None and not found.certified.converged
     assert not found.converged and not made.interrupted  # exit code 3
@@ -202,5 +123,5 @@ def test_a_run_stopped_while_certifying_is_taken_up_there(
 def test_only_a_guard_that_is_used_is_certified(problem: Settings) -> None:
     assert wants_certificate(problem)
     assert not wants_certificate(direct(problem))
-    assert not wants_certificate(guarded(problem, certify=False))
+    assert not wants_certificate(with_guard(problem, certify=False))
     assert not GuardSettings().certify

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guarding import ELASTIC, alone, direct, trained, with_guard
 from mpi4py import MPI
 
 from fesurrogate.build import ensure_dataset, ensure_model
@@ -19,95 +20,29 @@ from fesurrogate.run.audit import audit
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
-TOML = """
-[kinematics]
-gdim = 2
-measure = "finite"
-
-[mesh]
-generator = "rectangle"
-cells = [4, 4]
-
-[material]
-kind = "network"
-
-[material.guard]
-tolerance = 0.02
-
-[material.rve]
-degree = 1
-[material.rve.cell]
-kind = "laminate"
-fractions = { soft = 0.5, stiff = 0.5 }
-resolution = 2
-[material.rve.phases.soft]
-kind = "neo_hookean"
-shear_modulus = 1.0
-lame = 1.0
-[material.rve.phases.stiff]
-kind = "neo_hookean"
-shear_modulus = 8.0
-lame = 8.0
-
-[[dirichlet]]
-boundary = "left"
-[[dirichlet]]
-boundary = "right"
-value = [0.2, 0.1]
-
-[[reaction]]
-boundary = "right"
-
-[steps]
-increments = 2
-
-[generate]
-samples = 96
-stretch = 0.12
-
-[calibration]
-samples = 96
-stretch = 0.3
-
-[train]
-iterations = 80
-hidden = [8]
-ensemble = 3
-validation = 0.4
-suspicious = "keep"
-"""
 
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings whose model is trained and calibrated; one folder for all ranks."""
-    folder = COMM.bcast(tmp_path_factory.mktemp("guard") if COMM.rank == 0 else None)
-    if COMM.rank == 0:
-        (folder / "guard.toml").write_text(TOML + f'[output]\nfolder = "{folder}/output"\n')
-    COMM.Barrier()
-    settings = read_config(folder / "guard.toml")
-    ensure_dataset(settings, COMM)
-    with pytest.raises(InputError, match="calibration"):
-        ensure_model(settings, comm=COMM)
-    ensure_dataset(calibration_of(settings), COMM)
-    ensure_model(settings, comm=COMM)
-    return settings
+    """Settings whose model is trained and calibrated."""
+    return trained(
+        tmp_path_factory.mktemp("guard"), COMM, ELASTIC, guard="tolerance = 0.02",
+        train="iterations = 80\nhidden = [8]\nensemble = 3\nvalidation = 0.4",
+    )  # fmt: skip
 
 
 def test_the_guarded_run_is_within_the_tolerance_of_the_direct_one(problem: Settings) -> None:
-    assert problem.material is not None and problem.material.guard is not None
-    direct = run(replace(problem, material=replace(problem.material, kind="rve")), COMM).results
-    alone = run(replace(problem, material=replace(problem.material, guard=None)), COMM).results
+    truthful, plain = (run(each(problem), COMM).results for each in (direct, alone))
     made = run(problem, COMM)
     found = made.results
-    truth = np.array(direct.reaction["right"])
+    truth = np.array(truthful.reaction["right"])
     errors = [
         float(np.linalg.norm(np.array(each.reaction["right"]) - truth) / np.linalg.norm(truth))
-        for each in (found, alone)
+        for each in (found, plain)
     ]
     assert errors[0] < 0.02 and errors[0] < 0.5 * errors[1], errors
-    assert 0 < found.rve_solves < 0.9 * direct.rve_solves
-    assert found.material["material"]["fingerprint"] != alone.material["material"]["fingerprint"]
+    assert 0 < found.rve_solves < 0.9 * truthful.rve_solves
+    assert found.material["material"]["fingerprint"] != plain.material["material"]["fingerprint"]
     field = made.model.fields["material"]
     assert isinstance(field.material, Guarded)
     assert isinstance(field.material.reference, Balanced) == (COMM.size > 1)
@@ -116,15 +51,12 @@ def test_the_guarded_run_is_within_the_tolerance_of_the_direct_one(problem: Sett
     assert 0 < away < COMM.allreduce(field.num_points)
     last = found.history[-1].fallback
     assert last is not None and sum(last.values()) == away and last["deviation"] > 0
-    assert direct.history[-1].fallback is None and found.audit is None
+    assert truthful.history[-1].fallback is None and found.audit is None
 
 
 @pytest.mark.parametrize("policy", ["error", "cutback"])
 def test_a_run_that_must_not_fall_back_ends(problem: Settings, policy: str) -> None:
-    assert problem.material is not None and problem.material.guard is not None
-    guard = replace(problem.material.guard, policy=policy)
-    steps = replace(problem.steps, max_cuts=2)
-    settings = replace(problem, steps=steps, material=replace(problem.material, guard=guard))
+    settings = replace(with_guard(problem, policy=policy), steps=replace(problem.steps, max_cuts=2))
     found = run(settings, COMM).results
     assert not found.converged
     assert ("'error'" in found.message) == (policy == "error"), found.message
@@ -132,11 +64,9 @@ def test_a_run_that_must_not_fall_back_ends(problem: Settings, policy: str) -> N
 
 
 def test_an_audit_estimates_what_the_reference_would_change(problem: Settings) -> None:
-    assert problem.material is not None and problem.material.guard is not None
-    trusting = replace(problem.material.guard, policy="warn")
-    settings = replace(problem, material=replace(problem.material, guard=trusting))
+    settings = with_guard(problem, policy="warn")
     made = run(settings, COMM)
-    truth = run(replace(problem, material=replace(problem.material, kind="rve")), COMM).results
+    truth = run(direct(problem), COMM).results
     (field,) = made.model.fields.values()
     assert field.response is not None
     everything = audit(made.model, 0.5, points=10**6)
@@ -156,8 +86,7 @@ def test_an_audit_estimates_what_the_reference_would_change(problem: Settings) -
         predicted = everything.outputs[f"reaction right {axis}"].value
         assert abs(predicted - change[k]) < 0.1 * np.linalg.norm(change)
     # and from some of the points, an interval around that
-    few = replace(trusting, audit=48)
-    some = run(replace(problem, material=replace(problem.material, guard=few)), COMM).results.audit
+    some = run(with_guard(settings, audit=48), COMM).results.audit
     assert some is not None and 24 < some.points <= 48
     assert some.stress_error.low <= everything.stress_error.value <= some.stress_error.high
     assert some.stress_error.high < 5.0 * everything.stress_error.value
@@ -173,26 +102,20 @@ def test_points_that_fell_back_are_not_audited(problem: Settings) -> None:
     away = COMM.allreduce(int(field.response.report["fallback"].sum()))
     found = audit(made.model, 0.5, points=10**6)
     assert found is not None and found.served == COMM.allreduce(field.num_points) - away
-    plain = replace(problem, material=replace(problem.material, guard=None))
-    assert audit(run(plain, COMM).model, 0.5, points=64) is None
+    assert audit(run(alone(problem), COMM).model, 0.5, points=64) is None
 
 
 def test_a_run_that_ends_early_is_not_audited_and_a_restart_at_the_end_is(
     problem: Settings, tmp_path: Path
 ) -> None:
-    assert problem.material is not None and problem.material.guard is not None
-    guard = replace(problem.material.guard, policy="cutback", audit=8)
     far = replace(problem.dirichlet[1], value=(0.8, 0.4))
     steps = replace(problem.steps, increments=8, max_cuts=1)
-    stopped = replace(
-        problem, dirichlet=(problem.dirichlet[0], far), steps=steps,
-        material=replace(problem.material, guard=guard),
-    )  # fmt: skip
+    guarded = with_guard(problem, policy="cutback", audit=8)
+    stopped = replace(guarded, dirichlet=(problem.dirichlet[0], far), steps=steps)
     found = run(stopped, COMM).results
     assert not found.converged and found.increments > 0 and found.audit is None
     folder = COMM.bcast(tmp_path)
-    guard = replace(guard, policy="warn")
-    whole = replace(problem, material=replace(problem.material, guard=guard))
+    whole = with_guard(guarded, policy="warn")
     first = run(whole, COMM, folder).results.audit
     again = run(whole, COMM, folder, restart=True).results.audit
     assert first is not None and again is not None
@@ -230,6 +153,6 @@ def test_what_cannot_be_guarded_is_refused(problem: Settings) -> None:
 
 def test_nothing_exact_to_fall_back_on_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "bad.toml"
-    config.write_text(TOML.replace("tolerance = 0.02", 'reference = "network"'))
+    config.write_text(ELASTIC.format(guard='reference = "network"', train=""))
     with pytest.raises(InputError, match="reference is 'network'"):
         read_config(config)

@@ -141,14 +141,14 @@ class Keeper:
         return taken
 
     def _resume(self, source: Archive | None, saved: Saved) -> None:
-        """Let what leads the run go on from its states; without them it begins anew."""
-        led, known = self._led, saved.extra.get("led")
-        if led is None or known is None:
+        """Let what leads the run go on from where it was; without that it begins anew."""
+        facts = saved.extra.get("led")
+        if self._led is None or facts is None:
             return
-        led.leads = int(known[1])
-        states = load_beside(source, led.kept, self._comm)
-        if states is not None:
-            led.resume(float(known[0]), states)
+        _, expected = self._led.kept()
+        rows = load_beside(source, expected, self._comm)
+        if rows is not None:
+            self._led.resume(facts, rows)
 
     def due(self, last: bool) -> bool:
         """Return whether to write a checkpoint of the increment that was just accepted.
@@ -179,18 +179,16 @@ class Keeper:
         assert self._store is not None
         if position == self._position:
             return
+        led, beside = self._led.kept() if self._led else (None, [])
         extra = {
             "history": [asdict(entry) for entry in history],
             "seconds": dict(seconds),
             "micro": asdict(micro.results()) if micro else None,
             "restarts": list(self._restarts),
-            "led": [self._led.time, self._led.leads] if self._led else None,
+            "led": led,
         }
         saved = Saved(position, self._identity_of(model), extra)
-        self.newest = save_problem(
-            self._store, model.problem, model.fields, saved,
-            beside=self._led.kept if self._led else (),
-        )  # fmt: skip
+        self.newest = save_problem(self._store, model.problem, model.fields, saved, beside=beside)
         self._since, self._written, self._position = 0, time.perf_counter(), position
 
     def said(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
 
 from fesurrogate.combine import Corrected
 from fesurrogate.errors import InputError
@@ -134,15 +134,24 @@ class Led:
             self._states = [answer.state for answer in answers if answer is not None]
         self.time = time
 
-    @property
-    def kept(self) -> list[tuple[MaterialField, Array]]:  # each with (n, s)
-        """The surrogate's fields with their states; none where there is no history."""
-        pairs = zip(self.surrogate.fields, self._states, strict=True)
-        return list(pairs) if self._has_history() else []
+    def kept(self) -> tuple[dict[str, Any], list[tuple[MaterialField, Array]]]:
+        """Return what a checkpoint keeps: facts, and rows (n, s) of the points of the fields."""
+        lines: list[Any] = [*self._lines] or [None] * len(self._materials)
+        rows = [
+            (field, material.with_lines(state, line))
+            for field, material, state, line in zip(
+                self.surrogate.fields, self._materials, self._states, lines, strict=True
+            )
+        ]
+        return {"time": self.time, "leads": self.leads, "lines": bool(self._lines)}, rows
 
-    def resume(self, time: float, states: Sequence[Array]) -> None:
-        """Take states as those of a time, from a checkpoint."""
-        self.time, self._states = time, list(states)
+    def resume(self, facts: Mapping[str, Any], rows: Sequence[Array]) -> None:
+        """Go on from what :meth:`kept` gave."""
+        self.time, self.leads = float(facts["time"]), int(facts["leads"])
+        self._states = list(rows)
+        pairs = zip(rows, self._materials, strict=True)
+        lines = [row[:, material.surrogate.num_state :] for row, material in pairs]
+        self._lines = lines if facts["lines"] else []
 
     def _ask(self, dt: float) -> int:
         """Evaluate the surrogate, without lines, at the direct u; return the failed points."""
