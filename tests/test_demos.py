@@ -57,6 +57,13 @@ def test_the_graded_beam_and_its_own_checks(tmp_path: Path) -> None:
     assert picture.stat().st_size > 5000
 
 
+def test_the_thermoelastic_plate_and_its_own_checks(tmp_path: Path) -> None:
+    numbers = printed(DEMOS / "thermoelastic_plate.py", tmp_path)
+    assert sum(abs(number - 0.1965) < 2e-4 for number in numbers) == 3  # bow, mm: three ways
+    picture = tmp_path / "output" / "thermoelastic_plate" / "thermoelastic_plate.png"
+    assert picture.stat().st_size > 5000
+
+
 def test_warm_starts_end_in_the_same_answers(tmp_path: Path) -> None:
     numbers = printed(DEMOS / "warm_start.py", tmp_path)
     assert 1022 in numbers  # unknowns of the cell, beside what the demo asserts itself
