@@ -16,8 +16,9 @@ from fesurrogate.build.materials import identify_material
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
+from fesurrogate.data.added import Batch, Extended, batches_of
 from fesurrogate.data.dataset import Dataset
-from fesurrogate.data.manifest import FORMAT, Manifest
+from fesurrogate.data.manifest import ADDED, FORMAT, Manifest
 from fesurrogate.data.manifest import NAME as MANIFEST
 from fesurrogate.data.store import Writer, begin, finish, intact, new_uid, read_dataset, stored
 from fesurrogate.errors import InputError
@@ -27,6 +28,7 @@ from fesurrogate.results import versions
 
 if TYPE_CHECKING:
     from fesurrogate.data.farm import Wanted
+    from fesurrogate.data.plan import Loading
 
 SECONDS_BETWEEN_SHARDS = 10.0
 SHARE_BETWEEN_SHARDS = 0.02
@@ -58,6 +60,7 @@ def ensure_dataset(
     settings: Settings,
     comm: Any = None,
     *,
+    more: Batch | None = None,
     fresh: bool = False,
     progress: bool = False,
     allow_code: bool = False,
@@ -65,12 +68,14 @@ def ensure_dataset(
     """Make the dataset that ``[generate]`` asks for, unless it is there. Collective.
 
     It is reused if its Material (by fingerprint), Kinematics and ``[generate]`` are the same. What
-    an interrupted run has written, or one that asked for fewer samples, is kept. One that was made
-    from something else is replaced.
+    an interrupted run has written, or one that asked for fewer samples, is kept, and so are points
+    that were added; a dataset with such is not made smaller. One that was made from something else
+    is replaced.
 
     Args:
         settings: ``[generate].source`` says which kind of ``[material]`` is sampled.
         comm: An mpi4py communicator; None works alone.
+        more: Points to add behind all that are there.
         fresh: Generate in any case.
         progress: Whether rank 0 shows rate and time left.
         allow_code: Whether a user's module may be imported.
@@ -102,14 +107,21 @@ def ensure_dataset(
         comm,
         lambda: read_dataset(wanted.recorded, settings.kinematics) if wanted.recorded else None,
     )
-    plan = plan_of(settings.kinematics, wanted, names, recorded=recorded)
     asked = json.loads(json.dumps(asdict(wanted), default=str))
     free = ("samples", "units") if wanted.sequence == "sobol" else ("units",)
-    kept = {key: value for key, value in asked.items() if key not in (*free, "recorded")}
+    unasked = (*free, "recorded", "active")
+    kept = {key: value for key, value in asked.items() if key not in unasked}
     if not wanted.fields:
         del kept["fields"]  # datasets from before there were any are what they were
     kept["recorded"] = recorded.fingerprint if recorded is not None else None
     request = fingerprint(FORMAT, repr(settings.kinematics), source.fingerprint, kept)
+    drawn, batches = (0, ()) if fresh else _before(path, request, comm)
+    batches = batches if more is None else (*batches, more)
+    if batches:
+        wanted = replace(wanted, samples=max(wanted.samples, drawn))
+    plan: Loading = plan_of(settings.kinematics, wanted, names, recorded=recorded)
+    if batches:
+        plan = Extended(plan, batches)
     meta = {
         "material": {"kind": source.kind, "fingerprint": source.fingerprint},
         "generate": asked,
@@ -120,6 +132,8 @@ def ensure_dataset(
         from fesurrogate.build.guess import cell_fingerprint
 
         meta["cell"] = cell_fingerprint(source.material)
+    if batches:
+        meta[ADDED] = [batch.described() for batch in batches]
     head = Manifest(
         new_uid(), request, settings.kinematics, plan.samples, plan.increments, names,
         wanted.units, meta,
@@ -129,6 +143,20 @@ def ensure_dataset(
         wanted=Wanted(wanted.tangents, wanted.reports, wanted.fields),
         fresh=fresh, progress=progress,
     )  # fmt: skip
+
+
+def _before(path: Path, request: str, comm: Any) -> tuple[int, tuple[Batch, ...]]:
+    """Return how many paths of a dataset were drawn, and what was added to them. Collective."""
+
+    def look() -> tuple[int, tuple[Batch, ...]]:
+        old = stored(path) if comm is None or comm.rank == 0 else None
+        if old is None or old.request != request:
+            return 0, ()
+        batches = batches_of(old)
+        return old.paths - sum(len(batch) for batch in batches), batches
+
+    found = together(comm, look)
+    return found if comm is None else comm.bcast(found)
 
 
 def ensure_stored(

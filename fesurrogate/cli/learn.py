@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
 from fesurrogate.cli.common import (
@@ -21,26 +24,42 @@ from fesurrogate.cli.common import (
     start_log,
 )
 
+Active = Annotated[
+    Path | None,
+    typer.Option("--active", metavar="MODEL", help="Add the points where a model is least sure."),
+]
+
 
 @app.command()
 def generate(
     context: typer.Context,
     config: Config,
     output: Output = None,
+    active: Active = None,
     allow_code: AllowCode = False,
     fresh: Fresh = False,
     verbose: Verbose = False,
 ) -> tuple[int, str]:
-    """Generate the datasets of [generate] and [calibration], unless they are there."""
+    """Generate the datasets of [generate] and [calibration], unless they are there.
+
+    With --active MODEL, a batch of points where the model is least sure is added.
+    """
     comm = needed(context.obj, "generate")
     start_log(comm, verbose)
     settings = moved(settings_of(config, comm), output)
+    from fesurrogate.build.active import ensure_active
     from fesurrogate.build.calibration import calibration_of
     from fesurrogate.build.dataset import ensure_dataset
 
     with about(config):
-        options = {"fresh": fresh, "progress": True, "allow_code": allow_code}
-        made = ensure_dataset(settings, comm, **options)
+        options: dict[str, Any] = {"fresh": fresh, "progress": True, "allow_code": allow_code}
+        lines: tuple[str, ...] = ()
+        if active is None:
+            made = ensure_dataset(settings, comm, **options)
+            reused = made.reused
+        else:
+            asked = ensure_active(settings, active, comm, **options)
+            made, reused, lines = asked.made, asked.reused, asked.lines
         if settings.calibration is not None:
             ensure_dataset(calibration_of(settings), comm, **options)
         learned = ""
@@ -52,9 +71,9 @@ def generate(
                 from fesurrogate.build.field_guess import ensure_image
 
                 learned += f"\nwrote {ensure_image(settings, comm, allow_code=allow_code)}"
-    verb, head = "reused" if made.reused else "wrote", made.manifest
-    failed = head.meta["failed"]
-    return CONVERGED, f"{verb} {made.path}: {head.paths} paths, {failed} failed points{learned}"
+    verb, head = "reused" if reused else "wrote", made.manifest
+    said = f"{verb} {made.path}: {head.paths} paths, {head.meta['failed']} failed points{learned}"
+    return CONVERGED, "\n".join([*lines, said])
 
 
 @app.command()

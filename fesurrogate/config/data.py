@@ -15,6 +15,28 @@ SEEDS = "a whole number from 0 to 2**63 - 1"
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActiveSettings:
+    """``[generate.active]``: what ``generate --active MODEL`` adds to a dataset, and until when."""
+
+    batch: int = 16  # points that are added at a time
+    candidates: int = 4096  # among which they are chosen
+    recorded: Path | None = None  # dataset whose points are the candidates; the envelope if None
+    error: float | None = None  # of the stress, at a batch: train and add until it is reached
+    most_samples: int | None = None  # in all: train and add until then
+
+    def __post_init__(self) -> None:
+        check("batch", self.batch, self.batch >= 1, "at least 1")
+        enough = self.candidates >= self.batch
+        check("candidates", self.candidates, enough, f"at least batch, {self.batch}")
+        if self.error is not None:
+            check("error", self.error, 0 < self.error < math.inf, "a number > 0: 0.01 is 1 %")
+            bounded = self.most_samples is not None
+            check("most_samples", self.most_samples, bounded, "a number with error, as it may fail")
+        if self.most_samples is not None:
+            check("most_samples", self.most_samples, self.most_samples >= 1, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateSettings:
     """``[generate]``: which strain paths are sampled, and from which kind of Material."""
 
@@ -35,6 +57,7 @@ class GenerateSettings:
     seed: int = 0
     tangents: bool = True
     fields: bool = False  # whether fluctuations of the cell are stored, and its guess is learned
+    active: ActiveSettings = ActiveSettings()
 
     def __post_init__(self) -> None:
         module, colon, factory = self.source.partition(":")

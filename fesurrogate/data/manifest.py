@@ -15,6 +15,8 @@ from fesurrogate.kinematics import Kinematics
 
 FORMAT = "fesurrogate dataset 2"
 NAME = "manifest.json"
+ADDED = "added"
+"""Of ``meta``: the batches of points that were added to the drawn ones, where there are any."""
 CONVENTIONS = {
     "small": "Mandel: 2D [xx, yy, sqrt2 xy], 3D [xx, yy, zz, sqrt2 yz, sqrt2 xz, sqrt2 xy]",
     "finite": "row-major F and first Piola-Kirchhoff P; tangent dP/dF",
@@ -52,6 +54,11 @@ class Manifest:
     shards: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
     discard: str = ""
+
+    @property
+    def added(self) -> list[Any]:
+        """What JSON says of the batches of added points, by :mod:`fesurrogate.data.added`."""
+        return list(self.meta.get(ADDED, ()))
 
     def write(self, folder: Path) -> None:
         """Replace the manifest of a folder in one move."""

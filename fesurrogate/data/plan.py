@@ -25,9 +25,17 @@ Paths = NDArray[np.int64]
 class Loading(Protocol):
     """Strain paths by number; paths are made when they are asked for, on the rank that asks."""
 
-    samples: int
-    increments: int
-    timed: bool
+    @property
+    def samples(self) -> int:
+        """N."""
+
+    @property
+    def increments(self) -> int:
+        """T."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether increments have a length that matters."""
 
     def strain(self, paths: Paths) -> Array:
         """Return (k, T, m)."""

@@ -63,14 +63,30 @@ def begin(folder: Path, wanted: Manifest, *, fresh: bool = False) -> tuple[Manif
     if not fresh:
         _check_foreign(folder, {begun.uid, begun.discard} | ({old.discard} if old else set()))
     begun = replace(begun, shards={}, complete=False)
+    there = _scan(folder, begun, "computed again")[0]
+    if old is not None and begun.uid == old.uid:
+        _check_added(folder, old, begun, there)
     begun.write(folder)
     for path in folder.glob(".*.tmp"):
         path.unlink()
     for path in _shards(folder):
         if not path.name.startswith(f"{begun.uid}-"):
             path.unlink()
-    there = _scan(folder, begun, "computed again")[0]
     return begun, np.setdiff1d(np.arange(begun.paths), there)
+
+
+def _check_added(folder: Path, old: Manifest, begun: Manifest, there: NDArray[np.int64]) -> None:
+    """Refuse to give a number to two points: one that was drawn and one that is added."""
+    known = len(old.added)
+    if begun.added[:known] != old.added:
+        raise InputError(f"{folder} was added to by another run meanwhile; run this one again")
+    new = [batch["first"] for batch in begun.added[known:]]
+    if new and len(there) and there[-1] >= min(new):
+        held = there[-1] + 1
+        raise InputError(
+            f"{folder} holds {held} paths of which {min(new)} are asked for; points can be added "
+            f"only behind all; give samples = {held}, or begin anew with --fresh"
+        )
 
 
 def finish(folder: Path, begun: Manifest) -> Manifest:
