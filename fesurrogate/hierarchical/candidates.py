@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import final
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis, grid
 from fesurrogate.hierarchical.representations import (
+    Decoded,
     Gridded,
     Modes,
     Polynomial,
@@ -31,6 +33,10 @@ from fesurrogate.kinematics import Array
 HIGHEST = 8
 """Largest degree of a polynomial."""
 MOST_MODES = 6
+HIDDEN = 6
+"""Width of the hidden layers of an autoencoder."""
+NETWORKS = ((4,), (8,), (16,), (16, 16))
+"""Layers of the networks that are tried."""
 FINEST = 1e-4
 """Error below which no series goes on."""
 
@@ -83,14 +89,25 @@ class Candidates:
             return {"radial_basis": self.radial, "polynomial": self.polynomials}
         if not self.table.ok.all():
             return {"tensor_train": self.trains}
-        return {
+        found: dict[str, Callable[[], Iterator[Candidate]]] = {
             "multilinear": lambda: self.grids(1),
             "spline": lambda: self.grids(3),
             "tensor_train": self.trains,
             "spline_train": self.spline_trains,
-            "pod": self.modes,
             "polynomial": self.polynomials,
         }
+        if any(not axis.name.startswith(PREFIX) for axis in self.table.axes):
+            found["pod"] = self.modes
+            if len(self._entries[0].reshape(-1)) > 1:
+                found["autoencoder"] = self.autoencoders
+        if self.name == "stress":
+            found["network"] = self.networks
+        return found
+
+    @property
+    def slow(self) -> tuple[str, ...]:
+        """Those of :attr:`series` that are trained step by step: only where they are asked for."""
+        return ("autoencoder", "network")
 
     def measured(self, name: str, detail: str, kept: Kept) -> Candidate:
         """Return a representation with its errors."""
@@ -186,21 +203,52 @@ class Candidates:
 
     def modes(self) -> Iterator[Candidate]:
         """Give the modes of strain, or of the entries, with splines of their coefficients."""
-        names = [axis.name for axis in self.table.axes]
-        outer = [k for k, name in enumerate(names) if not name.startswith(PREFIX)]
-        if not outer:
-            return
         for spline in self.grids(3):
-            counts = tuple(map(int, spline.detail.split(" x ")))
-            axes, entries = self.refilled(counts)
-            numbers, form = written(self.name, entries, self.table.kinematics, mean=False)
+            axes, array, form, outer = self._snapshots(spline)
+            columns = (outer, [k for k in range(len(axes)) if k not in outer])
             for rank in range(1, MOST_MODES + 1):
-                found: Modes = decomposed(axes, numbers.reshape(*counts, -1), rank, outer=outer)
+                own, modes = decomposed(axes, array, rank, outer=outer)
+                found = Modes(Gridded.through([axes[k] for k in outer], own, 3), modes, columns)
                 detail = f"{spline.detail}, {rank} mode{'s' * (rank > 1)}"
                 one = self.measured("pod", detail, self.kept(found, form))
                 yield one
                 if one.held_out < 1.2 * spline.held_out:
                     break
+
+    def autoencoders(self) -> Iterator[Candidate]:
+        """Give decoders of snapshots with splines of their latents, fewer than there are modes."""
+        from fesurrogate.train.autoencoder import fit_autoencoder
+
+        for spline in islice(self.grids(3), 0, None, 4):
+            axes, array, form, outer = self._snapshots(spline)
+            columns = (outer, [k for k in range(len(axes)) if k not in outer])
+            near = [axes[k] for k in outer]
+            own, modes = decomposed(axes, array, MOST_MODES, outer=outer)
+            rows = own.reshape(-1, own.shape[-1])
+            for latents in range(1, min(3, *rows.shape)):
+                fitted = fit_autoencoder(rows, latents, HIDDEN)
+                z = fitted.latents.reshape(*own.shape[:-1], latents)
+                decoder = Decoded(Gridded.through(near, z, 3), fitted.arrays)
+                detail = f"{spline.detail}, {latents} latent{'s' * (latents > 1)}"
+                found = Modes(decoder, modes, columns)
+                yield self.measured("autoencoder", detail, self.kept(found, form))
+
+    def _snapshots(self, spline: Candidate) -> tuple[list[Axis], Array, Form, list[int]]:
+        """Return axes, entries as numbers, their form, and which axes are not of strain."""
+        counts = tuple(map(int, spline.detail.split(" x ")))
+        axes, entries = self.refilled(counts)
+        numbers, form = written(self.name, entries, self.table.kinematics, mean=False)
+        outer = [k for k, axis in enumerate(axes) if not axis.name.startswith(PREFIX)]
+        return axes, numbers.reshape(*counts, -1), form, outer
+
+    def networks(self) -> Iterator[Candidate]:
+        """Give networks of the energy."""
+        from fesurrogate.hierarchical.energy_fit import energy_network
+
+        for hidden in NETWORKS:
+            found = energy_network(self.table, self.points, self._entries, hidden)
+            detail = f"energy, layers of {' and '.join(map(str, hidden))}"
+            yield self.measured("network", detail, self.kept(found, "plain"))
 
     def polynomials(self) -> Iterator[Candidate]:
         """Give polynomials of all axes; of the stress over strain those of an energy."""

@@ -118,19 +118,33 @@ def file_size(table: Tabulation, candidate: Candidate, name: str) -> int:
     return len(content_of(stored(table, {name: candidate})))
 
 
-def series_of(table: Tabulation, name: str, wanted: str) -> dict[str, Iterable[Candidate]]:
+def series_of(
+    table: Tabulation, name: str, wanted: str, *, slow: bool = False
+) -> dict[str, Iterable[Candidate]]:
     """Return the series that are asked for, by name.
+
+    Args:
+        table: With the quantity.
+        name: Of the quantity.
+        wanted: Name of a series, or the smallest, which is all.
+        slow: Whether all means also those that are trained step by step.
 
     Raises:
         InputError: The table does not allow it.
     """
-    every = Candidates(table, name).series
+    found = Candidates(table, name)
+    every = found.series
     if wanted != SMALLEST and wanted not in every:
         raise InputError(
             f"representation is {wanted!r}; expected {SMALLEST!r}, or for this table one of "
             f"{', '.join(every)}"
         )
-    return {k: make() for k, make in every.items() if wanted in (SMALLEST, k)}
+    left_out = () if slow else found.slow
+    return {
+        k: make()
+        for k, make in every.items()
+        if wanted == k or (wanted == SMALLEST and k not in left_out)
+    }
 
 
 def _chosen(table: Tabulation, name: str, tolerance: float, wanted: str) -> Candidate:

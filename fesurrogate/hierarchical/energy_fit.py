@@ -14,6 +14,8 @@ from fesurrogate.hierarchical.strains import strain_columns, strains_at, stretch
 from fesurrogate.hierarchical.tabulation import Tabulation
 from fesurrogate.kinematics import Array
 
+MOST_ROWS = 4000
+"""Entries that a fit takes; of more, so many drawn at random."""
 VALIDATION = 0.05
 """Share of the entries that a fit holds out, beside the table's own held-out points."""
 
@@ -65,6 +67,9 @@ def dataset_of(
 ) -> Dataset:
     """Return the entries as points of a dataset, at finite strain under F = U."""
     kinematics = table.kinematics
+    if len(points) > MOST_ROWS:
+        rows = np.random.default_rng(0).choice(len(points), MOST_ROWS, replace=False)
+        points, stress = points[rows], stress[rows]
     columns = strain_columns(kinematics, table.axes)
     others = [k for k in range(len(table.axes)) if k not in columns]
     strain = strains_at(kinematics, points[:, columns])

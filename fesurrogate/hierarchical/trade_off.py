@@ -58,7 +58,7 @@ def compared(source: str | os.PathLike[str], picture: Path | None = None) -> lis
 def curves_of(table: Tabulation, name: str) -> dict[str, list[Candidate]]:
     """Return the efficient sizes of each representation of a quantity."""
     found = {}
-    for label, series in series_of(table, name, SMALLEST).items():
+    for label, series in series_of(table, name, SMALLEST, slow=True).items():
         found[label] = [one for one in efficient(list(series)) if one.held_out <= SHOWN]
     return {label: series for label, series in found.items() if series}
 

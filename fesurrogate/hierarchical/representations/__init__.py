@@ -1,6 +1,7 @@
 """Ways to keep a quantity of a table, each with its derivatives along the axes, by kind."""
 
 from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.decoder import Decoded
 from fesurrogate.hierarchical.representations.energies import Energy
 from fesurrogate.hierarchical.representations.gridded import Gridded
 from fesurrogate.hierarchical.representations.modes import Modes, decomposed
@@ -9,11 +10,12 @@ from fesurrogate.hierarchical.representations.radial import Radial
 from fesurrogate.hierarchical.representations.train import Train
 
 KINDS: dict[str, type[Representation]] = {
-    each.kind: each for each in (Gridded, Train, Modes, Polynomial, Radial, Energy)
+    each.kind: each for each in (Gridded, Train, Modes, Decoded, Polynomial, Radial, Energy)
 }
 
 __all__ = [
     "KINDS",
+    "Decoded",
     "Energy",
     "Gridded",
     "Modes",

@@ -9,6 +9,7 @@ import numpy as np
 
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.decoder import Decoded
 from fesurrogate.hierarchical.representations.gridded import Gridded
 from fesurrogate.kinematics import Array
 
@@ -21,7 +22,7 @@ class Modes(Representation):
     the modes are constant.
 
     Args:
-        outer: Gives a, (n, r), over the outer axes.
+        outer: Gives a, (n, r), over the outer axes: splines, or a decoder.
         inner: Gives φ, (n, r c), over the inner axes; an array (r, c) where there are none.
         columns: Positions of the outer and of the inner axes.
     """
@@ -30,7 +31,7 @@ class Modes(Representation):
 
     def __init__(
         self,
-        outer: Gridded,
+        outer: Gridded | Decoded,
         inner: Gridded | Array,
         columns: tuple[Sequence[int], Sequence[int]],
     ) -> None:
@@ -76,22 +77,25 @@ class Modes(Representation):
         return found | {f"inner_{name}": array for name, array in self._inner.arrays().items()}
 
     def facts(self) -> dict[str, Any]:
-        """Return which axes are outer and inner ones, and the degree."""
-        return {"columns": self._columns, "degree": self._outer.degree}
+        """Return which axes are outer and inner ones, and what gives the coefficients."""
+        outer = {"kind": self._outer.kind, **self._outer.facts()}
+        return {"columns": self._columns, "outer": outer}
 
     @classmethod
     def restored(
         cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> Modes:
         """Return the decomposition."""
-        columns = facts["columns"]
+        columns, given = facts["columns"], facts["outer"]
+        kinds: dict[str, type[Gridded | Decoded]] = {k.kind: k for k in (Gridded, Decoded)}
 
-        def part(prefix: str, of: Sequence[int]) -> Gridded:
-            own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-            return Gridded.restored([axes[k] for k in of], facts, own)
+        def part(prefix: str) -> dict[str, Array]:
+            return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
-        inner = part("inner_", columns[1]) if columns[1] else arrays["inner"]
-        return cls(part("outer_", columns[0]), inner, (columns[0], columns[1]))
+        near, far = ([axes[k] for k in of] for of in columns)
+        outer = kinds[given["kind"]].restored(near, given, part("outer_"))
+        inner = Gridded.restored(far, given, part("inner_")) if far else arrays["inner"]
+        return cls(outer, inner, (columns[0], columns[1]))
 
 
 def decomposed(
@@ -101,27 +105,31 @@ def decomposed(
     *,
     outer: Sequence[int],
     degree: int = 3,
-) -> Modes:
+) -> tuple[Array, Gridded | Array]:
     """Return the ``rank`` modes that hold the entries best, in the mean square over the grid.
 
     Args:
         axes: p.
         entries: On their grid.
-        rank: Number of modes.
+        rank: Number of modes, r.
         outer: Positions of the outer axes; the others are inner ones.
         degree: Of the splines.
+
+    Returns:
+        The coefficients on the grid of the outer axes, (..., r), and the modes as :class:`Modes`
+        takes them.
     """
     inner = [k for k in range(len(axes)) if k not in outer]
     moved = entries.transpose(*outer, *inner, len(axes))
-    near, far = [axes[k] for k in outer], [axes[k] for k in inner]
-    rows = [len(axis.values) for axis in near]
+    far = [axes[k] for k in inner]
+    rows = [len(axes[k].values) for k in outer]
     left, sizes, right = np.linalg.svd(moved.reshape(int(np.prod(rows)), -1), full_matrices=False)
     kept = min(rank, len(sizes))
-    own = Gridded.through(near, (left[:, :kept] * sizes[:kept]).reshape(*rows, kept), degree)
+    own = (left[:, :kept] * sizes[:kept]).reshape(*rows, kept)
     c = entries.shape[-1]
     if not inner:
-        return Modes(own, right[:kept].reshape(kept, c), (outer, inner))
+        return own, right[:kept].reshape(kept, c)
     modes = right[:kept].reshape(kept, *(len(axis.values) for axis in far), c)
     modes = np.moveaxis(modes, 0, -2)  # (k, ..., r, c)
     modes = modes.reshape(*modes.shape[:-2], kept * c)
-    return Modes(own, Gridded.through(far, modes, degree), (outer, inner))
+    return own, Gridded.through(far, modes, degree)

@@ -1,0 +1,72 @@
+"""The decoder of an autoencoder, whose latents are splines of the axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from fesurrogate.hierarchical.axes import Axis
+from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.gridded import Gridded
+from fesurrogate.kinematics import Array
+
+NAMES = ("offset", "linear", "second", "first", "bias")
+
+
+@final
+class Decoded(Representation):
+    """Value = offset + linear z + second tanh(first z + bias), z(axes) splines.
+
+    Args:
+        latents: Gives z, (n, d).
+        weights: By the names of :class:`fesurrogate.train.autoencoder.Decoder`, which fits them.
+    """
+
+    kind = "autoencoder"
+
+    def __init__(self, latents: Gridded, weights: Mapping[str, Array]) -> None:
+        self._latents = latents
+        self._offset, self._linear, self._second, self._first, self._bias = (
+            weights[name] for name in NAMES
+        )
+        size, d, h = len(self._offset), latents.outputs, len(self._bias)
+        shapes = [(size, d), (size, h), (h, d)]
+        if [self._linear.shape, self._second.shape, self._first.shape] != shapes:
+            raise ValueError("weights of a decoder do not match")
+        self.outputs = size
+
+    def respond(
+        self,
+        points: Array,  # (n, p)
+        *,
+        slopes: bool,
+    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        """Decode the latents, and their slopes by the chain rule."""
+        z, rates = self._latents.respond(points, slopes=slopes)
+        turned = np.tanh(z @ self._first.T + self._bias)  # (n, h)
+        values = self._offset + z @ self._linear.T + turned @ self._second.T
+        if rates is None:
+            return values, None
+        inner = (1.0 - turned**2)[:, :, None] * (self._first @ rates)  # (n, h, p)
+        return values, self._linear @ rates + self._second @ inner
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the weights and those of the latents."""
+        weights = (self._offset, self._linear, self._second, self._first, self._bias)
+        found = {f"latents_{name}": array for name, array in self._latents.arrays().items()}
+        return found | dict(zip(NAMES, weights, strict=True))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the degree of the latents."""
+        return self._latents.facts()
+
+    @classmethod
+    def restored(
+        cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> Decoded:
+        """Return the decoder."""
+        prefix = "latents_"
+        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        return cls(Gridded.restored(axes, facts, own), arrays)
