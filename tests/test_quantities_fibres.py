@@ -47,7 +47,7 @@ def series(kind: str, f: float) -> float:
 
 @pytest.mark.parametrize("kind", ["square", "hexagonal"])
 def test_conductivity_across_fibres_is_that_of_the_series(tmp_path: Path, kind: str) -> None:
-    """To 2e-4, of the mesh and of the terms that the series leaves out; and within the bounds of the plane."""
+    """To 2e-4, of the mesh and of the terms that the series leaves out; and within the bounds."""
     rhombus = ', cell = "rhombus"' if kind == "hexagonal" else ""
     cell = ROUND.format(kind, 10, rhombus)
     text = conductors(toml(cell, quantities='["conductivity"]', axes=OVER_FRACTION))
