@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from typing import final
 
 import numpy as np
@@ -91,7 +90,7 @@ class Candidates:
             return {"tensor_train": self.trains}
         found: dict[str, Callable[[], Iterator[Candidate]]] = {
             "multilinear": lambda: self.grids(1),
-            "spline": lambda: self.grids(3),
+            "spline": lambda: iter(self.splines),
             "tensor_train": self.trains,
             "spline_train": self.spline_trains,
             "polynomial": self.polynomials,
@@ -110,16 +109,22 @@ class Candidates:
         return ("autoencoder", "network")
 
     def measured(self, name: str, detail: str, kept: Kept) -> Candidate:
-        """Return a representation with its errors."""
-        at_entries = misfits(self.name, kept.evaluate(self.points)[0], self._entries)
-        off, held = at_entries, self.table.held_out
+        """Return a representation with its errors, at the entries and held out."""
+        found = kept.evaluate(self.points)[0]
+        at_entries = float(misfits(self.name, found, self._entries).max())
+        return replace(self.judged(name, detail, kept), entries=at_entries)
+
+    def judged(self, name: str, detail: str, kept: Kept) -> Candidate:
+        """Return a representation with its errors held out alone, where there are such points."""
+        points, exact = self.points, self._entries
+        held = self.table.held_out
         if held is not None:
             rows = held.ok & self.table.known(held.points)
             if rows.any():
-                found = kept.evaluate(held.points[rows])[0]
-                off = misfits(self.name, found, held.quantities[self.name][rows])
-        rms = float(np.sqrt((off**2).mean()))
-        return Candidate(name, detail, kept, float(at_entries.max()), float(off.max()), rms)
+                points, exact = held.points[rows], held.quantities[self.name][rows]
+        off = misfits(self.name, kept.evaluate(points)[0], exact)
+        largest = float(off.max())
+        return Candidate(name, detail, kept, largest, largest, float(np.sqrt((off**2).mean())))
 
     def kept(self, representation: Representation, form: Form) -> Kept:
         """Return the quantity in a representation."""
@@ -137,8 +142,17 @@ class Candidates:
         ]
         return axes, self._smooth.evaluate(grid(axes))[0]
 
+    @cached_property
+    def splines(self) -> list[Candidate]:
+        """Return those of :meth:`grids` of degree 3, which others are made of."""
+        return list(self.grids(3))
+
     def grids(self, degree: int) -> Iterator[Candidate]:
-        """Give interpolants on coarser grids; at each step the axis is refined that pays most."""
+        """Give interpolants on coarser grids; at each step the axis is refined that pays most.
+
+        They end where refining no longer helps: at what the table itself, or the noise of its
+        meshes, is off.
+        """
         label = {1: "multilinear", 3: "spline"}[degree]
         most = self.table.shape
         start = tuple(min(degree + 1, count) for count in most)
@@ -147,12 +161,12 @@ class Candidates:
             axes, entries = self.refilled(counts)
             numbers, form = written(self.name, entries, self.table.kinematics, mean=degree == 1)
             table = Gridded.through(axes, numbers.reshape(*counts, -1), degree)
-            detail = " x ".join(map(str, counts))
-            return self.measured(label, detail, self.kept(table, form))
+            return self.judged(label, " x ".join(map(str, counts)), self.kept(table, form))
 
         counts, now = start, made(start)
-        yield now
-        while now.held_out > FINEST:
+        errors = [now.mean_square]
+        yield self.measured(label, now.detail, now.kept)
+        while now.held_out > FINEST and _falls(errors, 2 * len(counts)):
             further = [
                 (made(finer), finer)
                 for k in range(len(counts))
@@ -168,7 +182,8 @@ class Candidates:
                 return float(np.log(now.mean_square / max(one[0].mean_square, 1e-300)) / cost)
 
             now, counts = max(further, key=gain)
-            yield now
+            errors.append(now.mean_square)
+            yield self.measured(label, now.detail, now.kept)
 
     def trains(self) -> Iterator[Candidate]:
         """Give tensor trains of the whole table, multilinear between its entries."""
@@ -187,7 +202,7 @@ class Candidates:
 
     def spline_trains(self) -> Iterator[Candidate]:
         """Give tensor trains of the coefficients of splines on coarser grids."""
-        for spline in self.grids(3):
+        for spline in self.splines:
             table = spline.kept.representation
             assert isinstance(table, Gridded)
             arrays = table.arrays()
@@ -203,7 +218,7 @@ class Candidates:
 
     def modes(self) -> Iterator[Candidate]:
         """Give the modes of strain, or of the entries, with splines of their coefficients."""
-        for spline in self.grids(3):
+        for spline in self.splines:
             axes, array, form, outer = self._snapshots(spline)
             columns = (outer, [k for k in range(len(axes)) if k not in outer])
             for rank in range(1, MOST_MODES + 1):
@@ -219,7 +234,7 @@ class Candidates:
         """Give decoders of snapshots with splines of their latents, fewer than there are modes."""
         from fesurrogate.train.autoencoder import fit_autoencoder
 
-        for spline in islice(self.grids(3), 0, None, 4):
+        for spline in self.splines[::4]:
             axes, array, form, outer = self._snapshots(spline)
             columns = (outer, [k for k in range(len(axes)) if k not in outer])
             near = [axes[k] for k in outer]
@@ -280,3 +295,8 @@ class Candidates:
         if self.name not in OVER_STRAIN:
             return None
         return float(np.sqrt((array**2).sum(axis=-1).mean()))
+
+
+def _falls(errors: list[float], steps: int) -> bool:
+    """Return whether an error has fallen by a tenth in so many steps."""
+    return len(errors) <= steps or errors[-1] < 0.9 * errors[-1 - steps]
