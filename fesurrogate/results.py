@@ -144,7 +144,8 @@ class AuditResults:
 
     Attributes:
         points: Points at which the reference was solved.
-        served: Points that the surrogate had answered, of which those were chosen.
+        served: Points that the surrogate had answered behind a guard that says ``audit``, of which
+            those were chosen.
         failed: Points at which the reference failed; they count in no estimate.
         stress_error: ∫ |Δσ| dx / ∫ |σ| dx.
         worst: Largest |Δσ| found, over the root mean square of |σ| in the body.
@@ -218,6 +219,8 @@ class Results:
             as taken, too); all 0 where the guess is a classical one.
         tangents: Evaluations of points whose tangent was that of a ``surrogate``, and those in
             which the cell gave its ``consistent`` one all the same; both 0 where none is named.
+        leads: How often a surrogate led the increments on, where it guesses: for one answer of the
+            Materials each, beside those of the Newton iterations.
         evaluations: Points at which a Material was evaluated, all ranks, all iterations.
         reaction: At the end, by name.
         probes: Displacements at the end, by name.
@@ -260,6 +263,7 @@ class Results:
     history: tuple[HistoryEntry, ...]
     restarts: tuple[float, ...] = ()
     micro_guesses: Mapping[str, int] = field(default_factory=dict)
+    leads: int = 0
     tangents: Mapping[str, int] = field(default_factory=dict)
     audit: AuditResults | None = None
     certified: CertifiedResults | None = None

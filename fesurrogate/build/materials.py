@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def identify_material(
                 material, exact.material, table.guard, model,
                 increments=len(settings.steps.end_times), where=where, comm=everyone,
             )  # fmt: skip
-        ingredients = [ingredients, exact.fingerprint, asdict(table.guard)]
+        ingredients = [ingredients, exact.fingerprint, table.guard.answering]
 
     def finished() -> Material:
         turned = Rotated(material) if table.rotated else material

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +69,11 @@ class GuardSettings:
         check("tolerance", self.tolerance, 0 < self.tolerance < math.inf, "a number > 0")
         check("audit", self.audit, self.audit == 0 or self.audit >= 8, "0, or at least 8 points")
         check("max_increments", self.max_increments, self.max_increments >= 1, "at least 1")
+
+    @property
+    def answering(self) -> dict[str, Any]:
+        """What answers depend on: all but what is done once they are there."""
+        return asdict(replace(self, audit=0, certify=False))
 
 
 @dataclass(frozen=True, kw_only=True)

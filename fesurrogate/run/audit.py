@@ -2,57 +2,117 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from fesurrogate.build.guard import guard_of
-from fesurrogate.build.problem import MacroModel
+from fesurrogate.build.problem import MacroModel, completed
+from fesurrogate.config.material import GuardSettings
 from fesurrogate.fem.adjoint import Adjoint
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.points import point_weights
 from fesurrogate.kinematics import Array
 from fesurrogate.results import AuditResults, Estimate
-from fesurrogate.trust.audit import estimate_sum, plan_audit
+from fesurrogate.trust.audit import estimate_sum, plan_audit, total
 
 
-def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditResults | None:
+def audit(
+    model: MacroModel, dt: float, *, points: int | None = None, seed: int = 0
+) -> AuditResults | None:
     """Solve the reference at some points of the accepted increment. Collective.
 
-    The points are chosen by their doubt and volume (:func:`fesurrogate.trust.audit.plan_audit`).
-    Those that fell back are right already and not asked again.
+    The points are chosen by their doubt and volume (:func:`fesurrogate.trust.audit.plan_audit`),
+    those of each guard by themselves. Those that fell back are right already and not asked again.
 
     Args:
         model: After an accepted increment.
         dt: Length of the increment.
-        points: How many points may be solved.
+        points: How many points behind each guard may be solved; what its ``audit`` says if None.
         seed: Of the choice.
 
     Returns:
-        The estimate; None where no field is guarded.
+        The estimate; None where nothing is audited.
+    """
+    groups = _groups(model, points)
+    if not groups:
+        return None
+    size, square, everything = _stress_size(model, model.mesh.mesh.comm)
+    audited = [field for fields in groups.values() for field in fields]
+    along = dict(_adjoint_strains(model, audited))
+    parts, first = [], 0
+    for guard, fields in groups.items():
+        strains = {name: rows[first : first + len(fields)] for name, rows in along.items()}
+        wanted = guard.audit if points is None else points
+        parts.append(_of_guard(model, fields, dt, wanted, seed, size, strains))
+        first += len(fields)
+    rms = float(np.sqrt(square / everything))
+    return AuditResults(
+        points=sum(part.points for part in parts),
+        served=sum(part.served for part in parts),
+        failed=sum(part.failed for part in parts),
+        stress_error=total([part.stress_error for part in parts], nonnegative=True),
+        worst=max(part.worst for part in parts) / rms,
+        outputs={name: total([part.outputs[name] for part in parts]) for name in along},
+    )
+
+
+def _groups(
+    model: MacroModel, points: int | None
+) -> dict[GuardSettings, list[MaterialField]]:  # in the order of the fields
+    """Return the fields that are audited by the guard before them; regions may share one."""
+    settings, groups = model.settings, {}
+    for name, field in model.fields.items():
+        table = settings.regions.get(name)
+        table = settings.material if table is None else completed(table, settings.material)
+        guard = None if table is None else table.guard
+        if guard is None or guard_of(field.material) is None or not (points or guard.audit):
+            continue
+        groups.setdefault(guard, []).append(field)
+    return groups
+
+
+def _of_guard(
+    model: MacroModel,
+    fields: list[MaterialField],
+    dt: float,
+    points: int,
+    seed: int,
+    size: float,
+    along: Mapping[str, list[Array]],
+) -> AuditResults:
+    """Audit the fields behind one guard; ``worst`` is in units of stress. Collective.
+
+    Args:
+        model: After an accepted increment.
+        fields: Behind the guard.
+        dt: Length of the increment.
+        points: How many points may be solved.
+        seed: Of the choice.
+        size: ∫ |σ| dx of the whole body.
+        along: By the name of an output, what a stress does work on there, (n, m) for each field.
     """
     comm = model.mesh.mesh.comm
-    audited = [field for field in model.fields.values() if guard_of(field.material) is not None]
-    if not audited:
-        return None
-    weights = [point_weights(field) for field in audited]
-    served = [_served(field) for field in audited]
-    doubts = [doubt_of(field)[rows] for field, rows in zip(audited, served, strict=True)]
-    volume = np.concatenate([w[rows] for w, rows in zip(weights, served, strict=True)])
-    begin, total = _share(comm, len(volume))
+    served = [_served(field) for field in fields]
+    doubts = [doubt_of(field)[rows] for field, rows in zip(fields, served, strict=True)]
+    weights = [point_weights(field)[rows] for field, rows in zip(fields, served, strict=True)]
+    volume = np.concatenate(weights)
+    begin, everyone = _share(comm, len(volume))
     whole_volume = np.concatenate(comm.allgather(volume))
     whole_doubt = np.concatenate(comm.allgather(np.concatenate(doubts)))
-    if not total:
+    if not everyone:
         nothing = Estimate(value=0.0, low=0.0, high=0.0)
+        outputs = dict.fromkeys(along, nothing)
         return AuditResults(
-            points=0, served=0, failed=0, stress_error=nothing, worst=0.0, outputs={}
+            points=0, served=0, failed=0, stress_error=nothing, worst=0.0, outputs=outputs
         )
     plan = plan_audit(whole_doubt, whole_volume, points, seed=seed)
     mine = plan.points[(plan.points >= begin) & (plan.points < begin + len(volume))] - begin
-    wrong = np.zeros((len(volume), audited[0].material.kinematics.size))  # Δσ
+    wrong = np.zeros((len(volume), fields[0].material.kinematics.size))  # Δσ
     failed, first = 0, 0
-    for field, rows in zip(audited, served, strict=True):
+    for field, rows in zip(fields, served, strict=True):
         chosen = mine[(mine >= first) & (mine < first + len(rows))] - first
         difference, lost = _difference(field, rows[chosen], dt)
         wrong[first + chosen] = difference
@@ -65,19 +125,17 @@ def audit(model: MacroModel, dt: float, *, points: int, seed: int = 0) -> AuditR
         return estimate_sum(plan, merged, nonnegative=nonnegative, seed=seed)
 
     sizes = np.linalg.norm(wrong, axis=1)
-    size, square, everything = _stress_size(model, comm)
-    rms = np.sqrt(square / everything)
     outputs = {}
-    for name, along in _adjoint_strains(model, audited):
-        rows_of = [part[rows] for part, rows in zip(along, served, strict=True)]
-        work = volume * np.einsum("nm,nm->n", wrong, np.concatenate(rows_of))
+    for name, strains in along.items():
+        strain = np.concatenate([part[rows] for part, rows in zip(strains, served, strict=True)])
+        work = volume * np.einsum("nm,nm->n", wrong, strain)
         outputs[name] = estimated(work, nonnegative=False)
     return AuditResults(
         points=len(plan.points),
-        served=total,
+        served=everyone,
         failed=int(comm.allreduce(failed)),
         stress_error=estimated(volume * sizes / size, nonnegative=True),
-        worst=float(comm.allreduce(float(sizes.max(initial=0.0)), op=MPI.MAX)) / float(rms),
+        worst=float(comm.allreduce(float(sizes.max(initial=0.0)), op=MPI.MAX)),
         outputs=outputs,
     )
 

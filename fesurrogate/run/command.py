@@ -121,7 +121,7 @@ def run(
         )  # fmt: skip
 
 
-def _audited(model: MacroModel, last_dt: float, points: int) -> AuditResults | None:
+def _audited(model: MacroModel, last_dt: float) -> AuditResults | None:
     """Return the audit of the last increment; of a checkpoint of the end only without history."""
     if last_dt == 0.0:  # nothing was left to solve, and no field has answered yet
         if any(field.material.num_state for field in model.fields.values()):
@@ -131,7 +131,7 @@ def _audited(model: MacroModel, last_dt: float, points: int) -> AuditResults | N
             return None
         model.problem.update()
         last_dt = 1.0
-    return audit(model, last_dt, points=points)
+    return audit(model, last_dt)
 
 
 def _solved(
@@ -208,10 +208,10 @@ def _solved(
         except OSError as error:
             message, interrupted = f"{error}; make room{keeper.said()}", True
     audited = None
-    if wanted := max((guard.audit for guard in settings.guards), default=0):
+    if any(guard.audit for guard in settings.guards):
         start = time.perf_counter()
         if not message and not interrupted:
-            audited = _audited(model, last_dt, wanted)
+            audited = _audited(model, last_dt)
         watch["audit"] = time.perf_counter() - start
     certified = None
     if prepared is not None and certifying is not None and not message:
@@ -237,7 +237,7 @@ def _solved(
     last: CertifiedResults | HistoryEntry | None = record.history[-1] if record.history else None
     if certified is not None and certified.converged:
         last = certified
-    V = model.u.function_space
+    V, led = model.u.function_space, predictor if isinstance(predictor, Led) else None
     results = Results(
         title=settings.title,
         converged=not message,
@@ -255,6 +255,7 @@ def _solved(
             name: total(sum(tally.counts[f"{name}_tangents"] for tally in tallies))
             for name in ("surrogate", "consistent")
         },
+        leads=led.leads if led else 0,
         evaluations=total(sum(tally.points for tally in tallies)),
         reaction=last.reaction if last else {},
         probes=last.probes if last else {},

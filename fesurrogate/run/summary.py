@@ -45,6 +45,8 @@ def _guesses(results: Results) -> dict[str, str]:
         if any(counts.values()):
             said = ", ".join(f"{counts[word]} {word}" for word in words)
             lines[f"initial guesses of {name}"] = said
+    if results.leads and lines:
+        lines["initial guesses of increments"] += f"; {results.leads} solutions of the surrogate"
     if any(results.micro_guesses.values()):
         mean = results.micro_iterations / max(results.rve_solves, 1)
         lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
@@ -88,7 +90,12 @@ def _trust(results: Results) -> dict[str, str]:
         lines["fallback"] = f"{away} of {results.points} points at the end{why and f' ({why})'}"
     certified = results.certified
     if certified is not None:
-        how = f"{certified.newton_iterations} Newton iterations, {certified.rve_solves} RVE solves"
+        how = (
+            f"{certified.newton_iterations} Newton iterations, {certified.leads} solutions of the "
+            f"surrogate, {certified.rve_solves} RVE solves"
+        )
+        if certified.history:
+            how = f"{len(certified.history)} increments, {how}"
         lines["certified"] = f"{'yes' if certified.converged else 'no'}, {how}"
         for name, change in certified.changes.items():
             lines[f"change of {name}"] = f"{change:+.3g}"

@@ -11,6 +11,8 @@ is promised, for tails that few points do not show.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,3 +131,21 @@ def estimate_sum(
     return Estimate(
         value=certain + float(mean), low=certain + float(low), high=certain + float(high)
     )
+
+
+def total(parts: Sequence[Estimate], *, nonnegative: bool = False) -> Estimate:
+    """Return the sum of quantities that were estimated independently of each other.
+
+    The distances of the ends of the intervals from the values add up by their squares.
+
+    Source: G. Y. Zou and A. Donner, Construction of confidence limits about effect measures: a
+        general approach, Stat. Med. 27 (2008) 1693-1702.
+
+    Args:
+        parts: The estimates.
+        nonnegative: Whether no part is negative: then neither is the sum.
+    """
+    value = sum(part.value for part in parts)
+    low = value - math.hypot(*(part.value - part.low for part in parts))
+    high = value + math.hypot(*(part.high - part.value for part in parts))
+    return Estimate(value=value, low=max(low, 0.0) if nonnegative else low, high=high)
