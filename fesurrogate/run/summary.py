@@ -45,7 +45,7 @@ def _guesses(results: Results) -> dict[str, str]:
         if any(counts.values()):
             said = ", ".join(f"{counts[word]} {word}" for word in words)
             lines[f"initial guesses of {name}"] = said
-    if results.leads and lines:
+    if results.leads and any(macro.values()):
         lines["initial guesses of increments"] += f"; {results.leads} solutions of the surrogate"
     if any(results.micro_guesses.values()):
         mean = results.micro_iterations / max(results.rve_solves, 1)
