@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import ufl
 from dolfinx import fem
 from mpi4py import MPI
 from ranks import assert_same
@@ -15,20 +16,24 @@ from fesurrogate.fem import MacroProblem, MaterialField, strain_of
 from fesurrogate.fem.mesh import rectangle
 from fesurrogate.fem.stepping import Increment, Position, run_increments
 from fesurrogate.kinematics import Array
-from fesurrogate.laws import NeoHookean
-from fesurrogate.warmstart import Extrapolation
+from fesurrogate.laws import J2Plasticity, NeoHookean
+from fesurrogate.material import Material
+from fesurrogate.warmstart import DynamicModes, Extrapolation
 
 WORLD = MPI.COMM_WORLD
 pytestmark = pytest.mark.mpi
 TIMES = [0.1 * k for k in range(1, 11)]
 
 
-def plate() -> tuple[MacroProblem, Callable[[float], None]]:
-    """A hyperelastic plate, stretched and sheared by prescribed displacements."""
+LAW = NeoHookean(2, shear_modulus=1.0, lame=2.0)
+METAL = J2Plasticity(2, young=70.0, poisson=0.3, yield_stress=10.0, hardening=5.0)
+
+
+def plate(material: Material = LAW) -> tuple[MacroProblem, Callable[[float], None]]:
+    """A plate, hyperelastic as a rule, stretched and sheared by prescribed displacements."""
     tagged = rectangle(WORLD, upper=(2.0, 1.0), cells=(6, 3))
     V = fem.functionspace(tagged.mesh, ("Lagrange", 1, (2,)))
     u = fem.Function(V)
-    material = NeoHookean(2, shear_modulus=1.0, lame=2.0)
     field = MaterialField(material, strain_of(u, material.kinematics), degree=2)
     moved = fem.Constant(tagged.mesh, np.zeros(2))
     bcs = [
@@ -42,9 +47,9 @@ def plate() -> tuple[MacroProblem, Callable[[float], None]]:
     return MacroProblem(u, [field], bcs=bcs), apply_load
 
 
-def solved(predictor: object = None) -> tuple[Array, list[Increment]]:
+def solved(predictor: object = None, material: Material = LAW) -> tuple[Array, list[Increment]]:
     """The last unknown, and the increments."""
-    problem, load = plate()
+    problem, load = plate(material)
     increments = run_increments(problem, load, TIMES, predictor=predictor)  # type: ignore[arg-type]
     return problem.u.x.array.copy(), increments
 
@@ -111,11 +116,12 @@ class Adversary:
         }[self.kind]
 
 
+@pytest.mark.parametrize("material", [LAW, METAL], ids=["elastic", "plastic"])
 @pytest.mark.parametrize("kind", ["random", "nan", "inverted"])
-def test_no_guess_changes_an_answer(kind: str) -> None:
+def test_no_guess_changes_an_answer(kind: str, material: Material) -> None:
     """What is refused on one rank is refused on all, and leaves no trace."""
-    u, increments = solved(Adversary(kind))
-    plain, before = solved()
+    u, increments = solved(Adversary(kind), material)
+    plain, before = solved(None, material)
     assert [i.guess for i in increments] == ["refused"] * len(TIMES)
     assert_same(u, plain)
     assert [i.iterations for i in increments] == [i.iterations for i in before]
@@ -162,3 +168,100 @@ def test_the_rest_of_a_run_begins_from_the_accepted_unknown() -> None:
 def test_other_orders_are_refused() -> None:
     with pytest.raises(InputError, match="expected 1"):
         Extrapolation(3)
+
+
+# -- dynamic modes --------------------------------------------------------------------------
+
+SPAN = 0.1 * np.arange(40)
+TWO, THREE = (np.random.default_rng(3).normal(size=(k, 20)) for k in (2, 3))
+HISTORIES = {
+    "parabola": np.outer(SPAN**2 + SPAN, TWO[0]),
+    "oscillation": np.outer(np.sin(2 * SPAN), TWO[0]),
+    "relaxation": THREE[0]
+    + np.outer(np.exp(-SPAN), THREE[1])
+    + np.outer(np.exp(-SPAN / 3), THREE[2]),
+    "cycle": sum(np.outer(np.sin(4 * SPAN) ** (k + 1), THREE[k]) for k in range(3)),
+}
+"""Unknowns over time that a linear map of two increments takes on, from some increments on."""
+
+
+def errors(guess: object, history: Array, times: Array = SPAN) -> list[float]:
+    """Errors of the guesses, relative to the largest unknown; each rank has some of the entries."""
+    mine = history[:, WORLD.rank :: WORLD.size]
+    found = []
+    for time, unknown in zip(times, mine, strict=True):
+        guessed = guess.predict(time)  # type: ignore[attr-defined]
+        if guessed is not None:
+            here = float(np.abs(guessed - unknown).max(initial=0.0))
+            found.append(WORLD.allreduce(here, op=MPI.MAX) / np.abs(history).max())
+        guess.accept(time, unknown)  # type: ignore[attr-defined]
+    return found
+
+
+def modes(history: Array, **options: int) -> DynamicModes:
+    return DynamicModes(WORLD, len(history[0, WORLD.rank :: WORLD.size]), **options)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_dynamic_modes_go_on_as_a_linear_map_does(name: str) -> None:
+    """Exact to what is discarded, 1e-5 of an increment, once the window shows all; so is none."""
+    history = HISTORIES[name]
+    assert max(errors(modes(history), history)[16:]) < 1e-6
+    if name != "parabola":
+        assert max(errors(Extrapolation(2), history)[16:]) > 3e-5
+
+
+def test_until_the_steps_are_even_it_is_the_parabola() -> None:
+    times = np.cumsum(np.tile([0.1, 0.05], 20))
+    history = np.outer(np.sin(2 * times), TWO[0])
+    found = errors(modes(history), history, times)
+    np.testing.assert_allclose(found, errors(Extrapolation(2), history, times), rtol=1e-10)
+
+
+def test_an_old_increment_is_forgotten() -> None:
+    """A jump is out of sight when the window has passed it."""
+    history = HISTORIES["oscillation"].copy()
+    history[:10] += TWO[1]
+    found = errors(modes(history, window=6), history)
+    assert max(found[:16]) > 0.1 and max(found[17:]) < 1e-6
+
+
+def test_a_body_under_cycles_needs_fewer_iterations() -> None:
+    """Under a dead load and rotations: guesses are taken whose residual is the larger one."""
+    tagged = rectangle(WORLD, upper=(4.0, 1.0), cells=(8, 2))
+    times = list(np.arange(1, 25) * np.pi / 6)
+
+    def cycled(name: str) -> tuple[Array, list[Increment]]:
+        V = fem.functionspace(tagged.mesh, ("Lagrange", 1, (2,)))
+        u, force = fem.Function(V), fem.Constant(tagged.mesh, np.zeros(2))
+        field = MaterialField(LAW, strain_of(u, LAW.kinematics), degree=2)
+        held = fem.locate_dofs_topological(V, 1, tagged.facets("left"))
+        problem = MacroProblem(
+            u, [field], bcs=[fem.dirichletbc(np.zeros(2), held, V)],
+            external=ufl.inner(force, ufl.TestFunction(V)) * ufl.dx,
+        )  # fmt: skip
+
+        def load(time: float) -> None:
+            force.value[:] = [0.0, 0.02 * np.sin(time)]
+
+        owned = V.dofmap.index_map.size_local * 2
+        chosen = {"parabola": Extrapolation(2), "modes": DynamicModes(WORLD, owned)}
+        increments = run_increments(problem, load, times, predictor=chosen.get(name))
+        return u.x.array.copy(), increments
+
+    (plain, before), (_, parabola), (u, increments) = map(cycled, ("none", "parabola", "modes"))
+    np.testing.assert_allclose(u, plain, rtol=0, atol=1e-7)
+    counts = [sum(i.iterations for i in each) for each in (before, parabola, increments)]
+    assert counts[2] < 0.8 * min(counts[:2])
+    assert [i.guess for i in increments[12:]].count("taken") >= 11
+    risen = [
+        one.residual_norms[0] > other.residual_norms[0]
+        for one, other in zip(increments, before, strict=True)
+        if one.guess == "taken"
+    ]
+    assert any(risen)
+
+
+def test_a_window_without_a_map_is_refused() -> None:
+    with pytest.raises(InputError, match="window is 2"):
+        DynamicModes(WORLD, 3, window=2)

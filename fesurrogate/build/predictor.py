@@ -12,7 +12,7 @@ from fesurrogate.combine import Corrected
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.fem.stepping import Predictor
-from fesurrogate.warmstart import Led
+from fesurrogate.warmstart import DynamicModes, Led
 
 
 def predictor_of(
@@ -31,6 +31,10 @@ def predictor_of(
         InputError: On all ranks: the surrogate cannot be built.
     """
     settings = model.settings
+    if settings.macro.initial_guess == "dynamic_modes":
+        dofmap = model.u.function_space.dofmap
+        owned = dofmap.index_map.size_local * dofmap.index_map_bs
+        return DynamicModes(model.mesh.mesh.comm, owned)
     if settings.macro.initial_guess != "surrogate":
         return extrapolation_of(settings)
     base = settings.material

@@ -64,7 +64,9 @@ class MacroSettings:
 
     degree: int = 2  # of the Lagrange element of the unknown
     quadrature_degree: int | None = None  # what integrates a linear law exactly if None
-    initial_guess: Literal["previous", "linear", "quadratic", "surrogate"] = "previous"
+    initial_guess: Literal["previous", "linear", "quadratic", "dynamic_modes", "surrogate"] = (
+        "previous"
+    )
     surrogate: str = "network"  # the kind that answers for cells where a surrogate guesses
 
     def __post_init__(self) -> None:

@@ -132,6 +132,8 @@ class MaterialField:
         self.failure: Failure | None = None  # the last one, until an update succeeds
         self._errors: set[str] = set()
         self._accepted_stress: Array = np.zeros((self.num_points, m))
+        # what was accepted, and its strain and parameters, where it holds in the next increment too
+        self._kept: tuple[Response, Array, Array] | None = None
 
     # -- forms ----------------------------------------------------------------------------
 
@@ -337,8 +339,11 @@ class MaterialField:
         self.state, self._accepted_hint = self.response.state, self.hint
         self._accepted_stress = self.response.stress
         self.material.accept(self._last_strain, self.response)
+        self._kept = None
         if self.material.num_state or self.material.snapshot():
             self._last_dt = np.nan  # the same strain means another answer from now on
+        else:
+            self._kept = (self.response, self._last_strain, self._last_parameters)
 
     def use_consistent_tangent(self) -> bool:
         """Take the consistent tangent for the rest of the increment, from the next update on.
@@ -350,7 +355,7 @@ class MaterialField:
         """
         changes = self.material.use_consistent_tangent()
         if changes:
-            self._last_strain = np.full_like(self._last_strain, np.nan)
+            self._last_strain, self._kept = np.full_like(self._last_strain, np.nan), None
         return changes
 
     def start_increment(
@@ -368,6 +373,10 @@ class MaterialField:
         self.stress.x.array[:] = 0.0
         self.fill_stress(self._accepted_stress)
         self._last_strain = np.full_like(self._last_strain, np.nan)
+        if self._kept is not None:
+            self.response, self._last_strain, self._last_parameters = self._kept
+            assert self.response.tangent is not None
+            self._fill(self.tangent, self.response.tangent)
 
     def resume(
         self,
@@ -377,7 +386,7 @@ class MaterialField:
     ) -> None:
         """Take what another run had accepted, from a checkpoint, as accepted here."""
         self.start_increment(state)
-        self._accepted_hint, self._accepted_stress = hint, stress
+        self._accepted_hint, self._accepted_stress, self._kept = hint, stress, None
         self.restore()
 
     @property

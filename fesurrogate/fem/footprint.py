@@ -29,8 +29,8 @@ def point_bytes(material: Material, *, balanced: bool = False) -> int:
     """Return the bytes of an owned point while its Material is evaluated.
 
     A :class:`~fesurrogate.fem.field.MaterialField` keeps the state that was accepted; the hint that
-    was accepted and the last one; stress, accepted and last; tangent; strain. The answer adds one
-    of each. What DOLFINx's Functions take is in :func:`function_bytes`.
+    was accepted and the last one; stress and tangent, accepted and last; strain. The answer adds
+    one of each. What DOLFINx's Functions take is in :func:`function_bytes`.
 
     Args:
         material: The Material.
@@ -41,7 +41,7 @@ def point_bytes(material: Material, *, balanced: bool = False) -> int:
     history = 2 * s + 3 * h
     if balanced:  # answered, then first the hint and last the state sorted and brought back
         history = max(2 * s + 6 * h, 4 * s + 4 * h)
-    rows = 4 * m + (1 + SCRATCH) * m * m + 2 * p + REPORTS
+    rows = 4 * m + (2 + SCRATCH) * m * m + 2 * p + REPORTS
     return NUMBER * (history + rows)
 
 

@@ -7,9 +7,18 @@ fails from it is solved again from the classical one. Guesses of the cell are wh
 :class:`fesurrogate.fem.stepping.Predictor` says.
 """
 
+from fesurrogate.warmstart.dynamic_modes import DynamicModes
 from fesurrogate.warmstart.extrapolation import Extrapolation
 from fesurrogate.warmstart.increments import Sensitivity, Zero
 from fesurrogate.warmstart.modes import FluctuationModes, fit_modes
 from fesurrogate.warmstart.surrogate import Led
 
-__all__ = ["Extrapolation", "FluctuationModes", "Led", "Sensitivity", "Zero", "fit_modes"]
+__all__ = [
+    "DynamicModes",
+    "Extrapolation",
+    "FluctuationModes",
+    "Led",
+    "Sensitivity",
+    "Zero",
+    "fit_modes",
+]
