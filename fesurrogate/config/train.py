@@ -88,9 +88,9 @@ class PhysicalSettings:
 class FieldNetworkSettings:
     """``[train.field_network]``: of the network that guesses the fluctuations of a cell."""
 
-    grid: int = 32  # points along each edge of the cell
+    grid: int = 24  # points along each edge of the cell
     width: int = 16  # channels of a layer
-    waves: int = 8  # most waves along an edge in a layer
+    waves: int = 6  # most waves along an edge in a layer
     layers: int = 3
     also: tuple[Path, ...] = ()  # output folders of other cells that are learned from, too
 

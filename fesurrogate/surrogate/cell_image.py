@@ -76,7 +76,7 @@ class CellImage:
         """Return U - 1 and what is not linear of the fluctuation, seen by who turns with U."""
         stretch, rotation = stretch_of(self.kinematics, strain)
         change = stretch - self.kinematics.rest
-        nodal = fluctuation.reshape(len(strain), len(self.points), self.components)
+        nodal: Array = fluctuation.reshape(len(strain), len(self.points), self.components)
         if rotation is not None:
             nodal = nodal @ rotation  # Rᵀ w
         linear = (change @ self.linear.T).reshape(nodal.shape)

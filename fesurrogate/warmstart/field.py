@@ -31,6 +31,7 @@ class FieldGuess:
     """
 
     needs_relaxation = False
+    guesses_relaxation = False
 
     def __init__(self, image: CellImage, predict: Predict) -> None:
         self.image = image
