@@ -10,6 +10,7 @@ import pytest
 from test_table import axes_of
 
 from fesurrogate.cli import main
+from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Tabulation, read_tabulation, write_tabulation
 from fesurrogate.hierarchical.axes import grid
 from fesurrogate.hierarchical.candidates import Candidates
@@ -199,3 +200,21 @@ def test_cores_of_another_table_are_refused() -> None:
     for wrong in (cores[:2], [cores[1], cores[0], cores[2]], []):
         with pytest.raises((ValueError, IndexError)):
             Train(axes, wrong, 1)
+
+
+def test_compressed_files_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    _, path = smooth(tmp_path, failed=False)
+    small = tmp_path / "small.h5"
+    compress(path, small, 0.01)
+    content = small.read_bytes()
+    for cut in (100, len(content) // 2, len(content) - 1):
+        small.write_bytes(content[:cut])
+        with pytest.raises(InputError, match="damaged, or was cut short|says format"):
+            read_tabulation(small)
+    small.write_bytes(content)
+    table = read_tabulation(small)
+    kept = table.kept["stiffness"]
+    for wrong in (replace(kept, shape=(2, 2)), replace(kept, form="unknown")):  # type: ignore[arg-type]
+        write_tabulation(replace(table, kept={"stiffness": wrong}), small)
+        with pytest.raises(InputError, match="damaged, or was cut short"):
+            read_tabulation(small)

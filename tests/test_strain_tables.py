@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from contract import check_contract
-from test_contract import strains_for
+from mpi4py import MPI
+from test_contract import strains_for, world
 from test_precompute import FIBRES, code_of, settings_of, toml
 
 from fesurrogate.build import load_material
 from fesurrogate.build.precompute import ensure_table
-from fesurrogate.config import Settings
+from fesurrogate.config import Settings, read_config
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Axis, Table, Tabulation, read_tabulation
 from fesurrogate.hierarchical.axes import grid
@@ -21,6 +23,7 @@ from fesurrogate.hierarchical.scatter import sparse_grid
 from fesurrogate.hierarchical.strains import strain_axes, strains_at, tabulated
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import NeoHookean
+from fesurrogate.run import run
 
 FINITE = [Kinematics(2, "finite"), Kinematics(3, "finite")]
 
@@ -45,6 +48,7 @@ def neo_hookean_table(kinematics: Kinematics, count: int, width: float = 0.25) -
     return Tabulation(kinematics, axes, quantities, np.ones(shape, dtype=bool), units="MPa")
 
 
+@pytest.mark.mpi
 @pytest.mark.parametrize("kinematics", FINITE, ids=str)
 @pytest.mark.parametrize("smooth", [False, True], ids=["multilinear", "spline"])
 def test_contract(kinematics: Kinematics, smooth: bool) -> None:
@@ -54,7 +58,7 @@ def test_contract(kinematics: Kinematics, smooth: bool) -> None:
     strains = strains_for(kinematics)
     strains = kinematics.rest + 0.2 * (strains - kinematics.rest) / np.abs(strains).max()
     parameters = np.full((len(strains), 1), 1.7)
-    check_contract(table, strains, parameters=parameters, objective=True)
+    check_contract(table, strains, world(), parameters=parameters, objective=True)
 
 
 @pytest.mark.parametrize("kinematics", FINITE, ids=str)
@@ -221,6 +225,40 @@ def test_finite_strain_by_grid_sobol_and_sparse_grid(
     held = table.tabulation.held_out  # type: ignore[attr-defined]
     size = np.sqrt((held.quantities["stress"] ** 2).sum(axis=1).mean())  # as errors are measured
     assert np.linalg.norm(ours.stress - theirs.stress) < error * size
+
+
+BODY = """
+[mesh]
+generator = "rectangle"
+cells = [2, 1]
+[macro]
+degree = 1
+[[dirichlet]]
+boundary = "left"
+[[dirichlet]]
+boundary = "right"
+value = [0.04, 0.06]
+[[reaction]]
+boundary = "left"
+"""
+
+
+def test_a_run_takes_the_table_in_place_of_the_cell(tmp_path: Path) -> None:
+    """One word apart, in a body that turns and shears at finite strain."""
+    precompute = "sampling = 'sobol'\nsamples = 96\nretrieval = 'polynomial'"
+    finite_settings(tmp_path, precompute)
+    with open(tmp_path / "case.toml", "a") as file:
+        file.write(BODY)
+    settings = read_config(tmp_path / "case.toml")
+    ensure_table(settings, MPI.COMM_SELF)
+    assert settings.material is not None
+    results = [
+        run(replace(settings, material=replace(settings.material, kind=kind)), MPI.COMM_SELF)
+        for kind in ("table", "rve")
+    ]
+    ours, theirs = (np.array(each.results.reaction["left"]) for each in results)
+    assert all(each.results.converged for each in results)
+    assert np.linalg.norm(ours - theirs) < 0.005 * np.linalg.norm(theirs)
 
 
 def test_sparse_grids_are_nested_and_small() -> None:
