@@ -112,6 +112,38 @@ def test_a_phase_that_does_not_yield_has_the_largest_strain(tmp_path: Path) -> N
     np.testing.assert_array_equal(found.quantities["yield_strain"], np.full((3, 2, 1), LARGEST))
 
 
+# -- phases that are turned in the plane ----------------------------------------------------
+
+WOOD = (
+    'kind = "transversely_isotropic"\nyoung_along = 70.0\nyoung_across = 20.0\n'
+    "shear_along = 7.0\npoisson_along = 0.2\npoisson_across = 0.3\ndirection = [{}, {}]{}\n"
+)
+
+
+def test_the_angle_of_a_phase_is_an_axis_of_all_quantities(tmp_path: Path) -> None:
+    """A turned phase is one whose fibres lie there, and one whose orientation is given."""
+    names = '["stiffness", "expansion", "stress_concentration"]'
+    elastic = 'kind = "linear_elastic"\nyoung = 70.0\npoisson = 0.2\n'
+    other = '[precompute.axes."matrix.young"]\nvalues = [3.0, 4.0]\n'
+    turned = f'[precompute.axes."fibre.angle"]\nvalues = [0.0, 0.5]\n{other}'
+    found = []
+    for number, (law, axes) in enumerate(
+        [
+            (WOOD.format(1.0, 0.0, "\nrotated = true"), turned),
+            (WOOD.format(math.cos(0.5), math.sin(0.5), ""), other),
+            (WOOD.format(1.0, 0.0, "\norientation = 0.5"), other),
+        ]
+    ):
+        (folder := tmp_path / str(number)).mkdir()
+        text = toml(quantities=names, axes=axes).replace(elastic, law)
+        found.append(tabulated(folder, text).quantities)
+    for name, array in found[0].items():
+        for given in found[1:]:
+            scale = np.abs(given[name]).max()
+            np.testing.assert_allclose(array[1], given[name], rtol=0, atol=1e-7 * scale)
+            assert np.abs(array[0] - given[name]).max() > 1e-2 * scale
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

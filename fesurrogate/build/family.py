@@ -11,6 +11,7 @@ from typing import Any
 from fesurrogate.build.cell_makers import make_cell_of
 from fesurrogate.build.cells import fill_cell, phases_of
 from fesurrogate.build.context import Context
+from fesurrogate.build.in_space import in_space
 from fesurrogate.config.cell import RVESettings
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
@@ -90,8 +91,10 @@ def family_of(
 
     def make(values: tuple[float, ...], kinematics: Kinematics) -> Any:
         changed = with_numbers(table, dict(zip(numbers, values, strict=True))) if values else table
-        view = replace(own, kinematics=kinematics)
         cell = make_cell_of(changed, context.kinematics)
+        view = own
+        if kinematics != context.kinematics:
+            changed, view = in_space(changed, own)
         return fill_cell(cell, phases_of(changed, view)[0], changed, view)
 
     family = CellFamily(

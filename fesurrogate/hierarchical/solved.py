@@ -13,6 +13,7 @@ from dolfinx import fem
 from fesurrogate.errors import ConvergenceError
 from fesurrogate.hierarchical.point_fields import PointFields, point_fields
 from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array, Kinematics
+from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
 from fesurrogate.micro import RVEMaterial
 from fesurrogate.micro.localise import MicroFields
 
@@ -28,7 +29,7 @@ class SolvedCell:
         rve: The cell under the kinematics of the table.
         solid: Gives the same cell under the kinematics of the solid: a plane cell as the section of
             a prism, in which all stress components are known.
-        parameters: (p,) of both.
+        parameters: (p,) of the first; an angle of a phase is one about z in the solid.
         expansion: Thermal expansion of each phase, isotropic, a unit of temperature; none given
             where empty.
         directions: (k, m), strains of norm 1, for quantities by direction.
@@ -96,7 +97,7 @@ class SolvedCell:
         """
         if phase not in self._points:
             displacements = self._solved[1]
-            self.solid.problem.set_parameters(self.parameters)
+            self.solid.problem.set_parameters(self._solid_parameters)
             self._points[phase] = point_fields(self.solid, phase, displacements, AMPLITUDE)
         return self._points[phase]
 
@@ -106,12 +107,24 @@ class SolvedCell:
         solid, fields, displacements = self.solid, [], []
         virgin = solid.initial_state(1)[0]
         for strain in np.eye(solid.kinematics.size)[self.components]:
-            found = solid.localise(AMPLITUDE * strain, virgin, parameters=self.parameters)
+            found = solid.localise(AMPLITUDE * strain, virgin, parameters=self._solid_parameters)
             if not found.ok:
                 raise ConvergenceError(f"the cell cannot be solved under a strain of {AMPLITUDE}")
             fields.append(found)
             displacements.append(solid.problem.assembly.u.x.array.copy())
         return tuple(fields), displacements
+
+    @property
+    def _solid_parameters(self) -> Array:  # (p',)
+        """Parameters of the solid's cell."""
+        values = dict(zip(self.rve.parameter_names, self.parameters, strict=True))
+        (angle,), axes = ROTATION_NAMES[2], ROTATION_NAMES[3]
+        for name, value in list(values.items()):
+            phase, _, key = name.rpartition(".")
+            if key == angle:
+                values |= {f"{phase}.{axis}": 0.0 for axis in axes[:2]}
+                values[f"{phase}.{axes[2]}"] = value
+        return np.array([values[name] for name in self.solid.parameter_names])
 
     @property
     def components(self) -> list[int]:
