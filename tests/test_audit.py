@@ -5,7 +5,7 @@ import pytest
 
 from fesurrogate.errors import InputError
 from fesurrogate.results import Estimate
-from fesurrogate.trust.audit import estimate_sum, plan_audit
+from fesurrogate.trust.audit import estimate_sum, plan_audit, total
 
 
 def population(spread: float, *, count: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,3 +64,22 @@ def test_equal_samples_and_too_few_points() -> None:
     assert same.value == pytest.approx(200.0) and same.high - same.low <= 1e-9
     with pytest.raises(InputError, match="at least 8"):
         plan_audit(np.zeros(100), np.ones(100), 7, seed=0)
+
+
+def test_intervals_of_independent_parts_add_up_to_one_that_covers() -> None:
+    """Of a wide and a narrow one, and not as wide as both ends added."""
+    parts = [population(1.0), population(0.3)]
+    truth = sum(float(weight @ error) for _, weight, error in parts)
+    covered, narrower = [], []
+    for seed in range(400):
+        found = [audited(*part, seed + 1000 * k) for k, part in enumerate(parts)]
+        whole = total(found, nonnegative=True)
+        assert whole.value == pytest.approx(sum(each.value for each in found))
+        covered.append(whole.low <= truth <= whole.high)
+        narrower.append((whole.high - whole.low) / sum(each.high - each.low for each in found))
+    assert np.mean(covered) >= 0.93
+    assert max(narrower) <= 1.0
+    exact = total(
+        [Estimate(value=1.0, low=1.0, high=1.0), Estimate(value=-2.0, low=-3.0, high=1.0)]
+    )
+    assert (exact.value, exact.low, exact.high) == (-1.0, -2.0, 2.0)

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from dolfinx.mesh import locate_entities, meshtags
 from guarding import ELASTIC, alone, direct, trained, with_guard
 from mpi4py import MPI
 
@@ -14,6 +16,7 @@ from fesurrogate.build.problem import build_problem
 from fesurrogate.combine import Balanced, Guarded
 from fesurrogate.config import Settings, read_config
 from fesurrogate.errors import InputError
+from fesurrogate.fem.mesh import TaggedMesh, rectangle
 from fesurrogate.fem.points import point_weights
 from fesurrogate.run import run
 from fesurrogate.run.audit import audit
@@ -120,6 +123,52 @@ def test_a_run_that_ends_early_is_not_audited_and_a_restart_at_the_end_is(
     again = run(whole, COMM, folder, restart=True).results.audit
     assert first is not None and again is not None
     assert again.stress_error.value == pytest.approx(first.stress_error.value, rel=1e-6)
+    more = run(with_guard(whole, audit=10**6), COMM, folder, restart=True).results.audit
+    assert more is not None and more.points == more.served  # another audit of the same answers
+
+
+def halves(comm: MPI.Intracomm, **arguments: Any) -> TaggedMesh:
+    """Return a rectangle with a group of cells below and one above."""
+    tagged = rectangle(comm, **arguments)
+    mesh = tagged.mesh
+    above = locate_entities(mesh, 2, lambda x: x[1] >= 0.5 - 1e-9)
+    cells = mesh.topology.index_map(2).size_local + mesh.topology.index_map(2).num_ghosts
+    values = np.ones(cells, dtype=np.int32)
+    values[above] = 2
+    tags = meshtags(mesh, 2, np.arange(cells, dtype=np.int32), values)
+    names = {**tagged.names, "lower": (2, 1), "upper": (2, 2)}
+    return TaggedMesh(mesh, tags, tagged.facet_tags, names)
+
+
+def test_each_region_has_the_audit_of_its_guard(
+    problem: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fesurrogate.build.problem.rectangle", halves)
+    base = with_guard(problem, policy="warn", certify=True)
+    assert base.material is not None and base.material.guard is not None
+
+    def audits(lower: int, upper: int) -> Settings:
+        tables = {
+            name: replace(base.material, guard=replace(base.material.guard, audit=points))
+            for name, points in {"lower": lower, "upper": upper}.items()
+        }
+        return replace(base, regions=tables)
+
+    made = run(audits(16, 10**6), COMM)
+    points = {k: COMM.allreduce(f.num_points) for k, f in made.model.fields.items()}
+    found = made.results.audit
+    assert found is not None and set(points) == {"lower", "upper"}
+    assert found.served == sum(points.values())
+    assert points["upper"] + 4 < found.points <= points["upper"] + 16
+    one = run(audits(0, 10**6), COMM).results.audit
+    assert one is not None and one.points == one.served == points["upper"]
+    whole = audit(made.model, 0.5, points=10**6)
+    assert whole is not None
+    assert one.stress_error.value < found.stress_error.low
+    assert found.stress_error.low <= whole.stress_error.value <= found.stress_error.high
+    certified, truth = made.results.certified, run(direct(problem), COMM).results
+    assert certified is not None and certified.converged
+    np.testing.assert_allclose(certified.reaction["right"], truth.reaction["right"], rtol=1e-8)
 
 
 def test_a_second_model_of_the_same_is_not_trained(problem: Settings) -> None:
