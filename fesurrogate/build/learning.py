@@ -81,6 +81,8 @@ def learning(
     Raises:
         InputError: On all ranks: data to begin with that do not fit, or a reference with history.
     """
+    import torch
+
     guard, wanted = table.guard, table.learning or LearningSettings()
     assert guard is not None
     first = comm is None or comm.rank == 0
@@ -107,7 +109,8 @@ def learning(
             )
             return Learning(
                 begin, settings.train,
-                settings=wanted, start=start, meta=meta, comm=comm, threads=threads,
+                settings=wanted, start=start, meta=meta, comm=comm,
+                threads=min(threads, torch.get_num_threads()),
             )  # fmt: skip
 
     kept = {**asdict(wanted), "start": None if start is None else start.fingerprint}

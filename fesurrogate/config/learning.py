@@ -16,7 +16,7 @@ class LearningSettings:
     first: int = 150  # samples of an increment, at most, as long as there is no model
     batch: int = 48  # the same afterwards, of points that fell back
     checks: int = 8  # points of an increment that the surrogate answered, and the reference again
-    fresh: int = 8  # new samples after which the model is refined
+    fresh: int = 8  # samples that fell back, or were wrong, after which the model is refined
     samples: int = 1000  # kept at most
 
     def __post_init__(self) -> None:

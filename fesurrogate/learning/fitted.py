@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fesurrogate.surrogate.network import Network
 
 FACTS, WEIGHT, TRUST = "facts", "weight.", "trust."
+DOUBT = "doubt."
+MOST = 4000
+"""Points of which doubt and error are kept, the last ones."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,21 @@ class Fitted:
             **{WEIGHT + name: array for name, array in self.weights.items()},
             **{TRUST + name: array for name, array in self.trust.items()},
         }
+
+    def knowing(
+        self,
+        doubts: Mapping[str, Array],  # {measure: (k,)}
+        errors: Array,  # (k,)
+    ) -> Fitted:
+        """Return the model with more points of which doubt and error, a stress, are known."""
+        trust = dict(self.trust)
+        for name, known in self.trust.items():
+            if name.startswith(DOUBT):
+                told = doubts.get(name.removeprefix(DOUBT), np.full(len(errors), np.inf))
+                trust[name] = np.concatenate([known, told])[-MOST:]
+        relative = errors / float(trust["scale"][0])
+        trust["error"] = np.concatenate([trust["error"], relative])[-MOST:]
+        return replace(self, trust=trust)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray], kinematics: Kinematics) -> Fitted:

@@ -158,9 +158,11 @@ class Learning(Material):
         )  # fmt: skip
         self._add(found)
         judged = Judged("waiting")
-        fresh = len(self.samples) - self._count.tried
-        if enough(self.samples) and (fresh >= wanted.fresh or found.wrong and fresh):
+        self._count.fresh += found.telling
+        if enough(self.samples) and (self._count.fresh >= wanted.fresh or found.wrong):
             judged = self._refined()
+        if self.fitted is not None and judged.fitted is None and len(found.errors):
+            self._take(self.fitted.knowing(found.doubts, found.errors))
         spent = self._comm.allreduce(time.perf_counter() - begin, op=MPI.MAX)
         self._lessons.append(
             LearningEntry(
@@ -185,7 +187,7 @@ class Learning(Material):
     def snapshot(self) -> dict[str, NDArray]:
         """Return samples, model, trust and counts."""
         arrays = self.guarded.snapshot()
-        arrays["count"] = np.array([self._count.tried, self._count.known])
+        arrays["count"] = np.array([self._count.fresh, self._count.known])
         for name, array in self.samples.arrays():
             arrays[SAMPLES + name.replace("report ", "report.")] = array
         return arrays | ({} if self.fitted is None else self.fitted.arrays())
@@ -196,7 +198,7 @@ class Learning(Material):
         reports = {k.removeprefix("report."): v for k, v in given.items() if "report." in k}
         plain = {k: v for k, v in given.items() if "report." not in k}
         try:
-            tried, known = (int(each) for each in arrays["count"])
+            fresh, known = (int(each) for each in arrays["count"])
             self.samples = Dataset(
                 self.kinematics,
                 **plain,  # type: ignore[arg-type]
@@ -206,7 +208,7 @@ class Learning(Material):
             held_out(self.samples)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"what was learned cannot be read ({error})") from error
-        self._count, self._lessons = _Count(tried, known), []
+        self._count, self._lessons = _Count(fresh, known), []
         self.guarded, self.fitted = self._begun, None
         if FACTS in arrays:
             self._take(Fitted.from_arrays(arrays, self.kinematics))
@@ -225,7 +227,7 @@ class Learning(Material):
 
         from fesurrogate.learning.teach import judge
 
-        self._count.tried = len(self.samples)
+        self._count.fresh = 0
         judged: Judged | None = None
         if self._comm.rank == 0:
             before = torch.get_num_threads()
@@ -259,7 +261,7 @@ class Learning(Material):
 
 @dataclass
 class _Count:
-    """How many samples there were when a refinement was last tried, and when one was taken."""
+    """Samples that tell something since a refinement was tried; all that the model knows."""
 
-    tried: int = 0
+    fresh: int = 0
     known: int = 0

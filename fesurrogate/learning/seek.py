@@ -19,6 +19,8 @@ from fesurrogate.material import Response
 from fesurrogate.trust.measures import inputs_of
 
 logger = logging.getLogger(__name__)
+AGREES = 0.1
+"""Of the tolerance: an answer that errs by less says that the model is good already."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,20 @@ class Found:
         fallen: Points that had fallen back, all ranks.
         checked: Points that had not, and were asked about.
         wrong: Of these, that erred by more than the tolerance.
+        telling: Samples that fell back, or erred by more than a tenth of the tolerance.
         rve_solves: What it took.
+        doubts: {measure: (K,)}, of the points checked.
+        errors: (K,), |Δstress| of these.
     """
 
     arrays: Mapping[str, Any]
     fallen: int
     checked: int
     wrong: int
+    telling: int
     rve_solves: int
+    doubts: Mapping[str, Array]
+    errors: Array
 
 
 def seek(
@@ -84,9 +92,16 @@ def seek(
     solves = 0
     if not comm.allreduce(knows, op=MPI.LAND):
         arrays, solves = _answers(guarded, strain, response, parameters, rows)
-    checked, more = _answers(guarded, strain, response, parameters, served[asked.rows])
-    error = np.linalg.norm(checked["stress"] - response.stress[served[asked.rows]], axis=1)
-    wrong = 0 if scale is None else int((error > guarded.trust.tolerance * scale).sum())
+    few = served[asked.rows]
+    checked, more = _answers(guarded, strain, response, parameters, few)
+    error = np.linalg.norm(checked["stress"] - response.stress[few], axis=1)
+    said = {name: report[f"doubt_{name}"][few] for name in guarded.trust.names}
+    told = collected(comm, asked, {"error": error, **said})
+    erred = np.array([0, len(error)])  # all tell something of a surrogate that came from elsewhere
+    if scale is not None:
+        limit = guarded.trust.tolerance * scale
+        erred = np.array([(error > limit).sum(), (error > AGREES * limit).sum()])
+    wrong, telling = comm.allreduce(erred)
     parts = [collected(comm, new, arrays), collected(comm, asked, checked)]
     ok = np.concatenate([part["ok"] for part in parts])
     names = [name for name in parts[0] if name != "ok"]
@@ -94,8 +109,11 @@ def seek(
         {name: np.concatenate([part[name] for part in parts])[ok] for name in names},
         int(comm.allreduce(len(away))),
         len(asked.inputs),
-        int(comm.allreduce(wrong)),
+        int(wrong),
+        len(new.inputs) + int(telling),
         int(comm.allreduce(solves + more)),
+        {name: told[name][parts[1]["ok"]] for name in guarded.trust.names},
+        told["error"][parts[1]["ok"]],
     )
 
 

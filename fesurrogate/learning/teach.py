@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 INNER = 0.75
 """Share of the training samples, those nearest to the undeformed body, of the rehearsal."""
 
-MARGIN = 0.01
-"""Of the tolerance: an error that grows by less has not grown."""
+HARMLESS = 0.1
+"""Of the tolerance: an error below has not grown, whatever it was."""
 
 
 def teach(samples: Dataset, train: TrainSettings) -> Fitted:
@@ -95,7 +95,7 @@ def judge(
 ) -> Judged:
     """Fit a model anew, and say whether it takes the place of the one that there is.
 
-    It does not where its error grows by more than a hundredth of the tolerance, on the samples that
+    It does not where its error grows, to more than a tenth of the tolerance, on the samples that
     are held out or on those that the old one has learned from: nothing is forgotten.
 
     Args:
@@ -123,7 +123,7 @@ def judge(
             return Judged("failed", note="it does not answer all of the samples")
         if old is not None:
             before = error_on(old, part, scale)
-            grown |= after > before + MARGIN * tolerance
+            grown |= after > max(before, HARMLESS * tolerance)
             if np.isfinite(before):
                 errors[f"{name}_before"] = before
     return Judged("refused", errors=errors) if grown else Judged("taken", fitted, errors)
