@@ -28,17 +28,21 @@ from benchmarks.measure import medians, report
 from fesurrogate import Kinematics
 from fesurrogate.data.sampling import stretches
 from fesurrogate.micro import RVEMaterial, neo_hookean, read_cell
+from fesurrogate.micro.cells import refined
 
 CELL = Path(__file__).parents[1] / "meshes" / "fibre_rve.msh"
 
 
-def fibre_rve() -> RVEMaterial:
-    """Return the RVE of Cook's membrane (constants: demos/cook_membrane.toml)."""
+def fibre_rve(refinements: int = 0) -> RVEMaterial:
+    """Return the RVE of Cook's membrane (constants: demos/cook_membrane.toml), refined or not."""
     phases = {
         "matrix": neo_hookean(shear_modulus=100 / 2.8, lame=40 / 0.28),
         "fibre": neo_hookean(shear_modulus=1000 / 2.6, lame=300 / 0.52),
     }
-    return RVEMaterial(read_cell(CELL), phases, Kinematics(2, "finite"), degree=1)
+    cell = read_cell(CELL)
+    for _ in range(refinements):
+        cell = refined(cell)
+    return RVEMaterial(cell, phases, Kinematics(2, "finite"), degree=1)
 
 
 def main() -> None:
