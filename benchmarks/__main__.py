@@ -15,6 +15,7 @@ SUBJECTS = (
     "balance",
     "history",
     "uncertainty",
+    "active",
     "guard",
     "robustness",
     "table",
