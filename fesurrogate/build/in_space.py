@@ -33,8 +33,9 @@ def in_space(table: RVESettings, context: Context) -> tuple[RVESettings, Context
 
 def _phase(phase: PhaseSettings) -> PhaseSettings:
     changed: dict[str, Any] = {}
-    if phase.direction is not None and len(phase.direction) == 2:
-        changed["direction"] = (*phase.direction, 0.0)
+    direction = phase.constants.get("direction", ())
+    if len(direction) == 2:
+        changed["direction"] = (*direction, 0.0)
     if isinstance(phase.orientation, int | float):
         changed["orientation"] = (0.0, 0.0, phase.orientation)
     return replace(phase, **changed)

@@ -117,13 +117,13 @@ class SolvedCell:
     @property
     def _solid_parameters(self) -> Array:  # (p',)
         """Parameters of the solid's cell."""
-        values = dict(zip(self.rve.parameter_names, self.parameters, strict=True))
+        values = dict(zip(self.rve.parameter_names, map(float, self.parameters), strict=True))
         (angle,), axes = ROTATION_NAMES[2], ROTATION_NAMES[3]
-        for name, value in list(values.items()):
+        for name in self.rve.parameter_names:
             phase, _, key = name.rpartition(".")
             if key == angle:
-                values |= {f"{phase}.{axis}": 0.0 for axis in axes[:2]}
-                values[f"{phase}.{axes[2]}"] = value
+                turn = (0.0, 0.0, values[name])
+                values |= {f"{phase}.{axis}": value for axis, value in zip(axes, turn, strict=True)}
         return np.array([values[name] for name in self.solid.parameter_names])
 
     @property
