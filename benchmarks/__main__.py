@@ -20,6 +20,7 @@ SUBJECTS = (
     "robustness",
     "table",
     "warmstart",
+    "field_guess",
     "warmstart_macro",
 )
 
