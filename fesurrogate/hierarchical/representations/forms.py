@@ -11,6 +11,7 @@ import math
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.kinematics import Array
 
@@ -50,7 +51,7 @@ def decoded(
     m = shape[0]
     rows, columns, factor = _triangle(m)
     if form == "symmetric":
-        whole = np.empty((n, m, m))
+        whole: Array = np.empty((n, m, m))
         whole[:, rows, columns] = whole[:, columns, rows] = values / factor
         if slopes is None:
             return whole, None
@@ -100,6 +101,6 @@ def form_of(
     return "definite" if definite and not mean else "symmetric"
 
 
-def _triangle(size: int) -> tuple[Array, Array, Array]:
+def _triangle(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
     rows, columns = np.triu_indices(size)
     return rows, columns, np.where(rows == columns, 1.0, math.sqrt(2.0))

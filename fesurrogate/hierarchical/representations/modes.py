@@ -52,6 +52,7 @@ class Modes(Representation):
         n, rank = len(points), self._outer.outputs
         own, rate = self._outer.respond(points[:, self._columns[0]], slopes=slopes)
         turned: Array | None = None
+        modes: Array
         if isinstance(self._inner, Gridded):
             flat, slope = self._inner.respond(points[:, self._columns[1]], slopes=slopes)
             modes = flat.reshape(n, rank, self.outputs)

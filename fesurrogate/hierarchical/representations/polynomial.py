@@ -54,7 +54,8 @@ class Polynomial(Representation):
                 f"{len(points)} entries; expected as many: lower the degree"
             )
         terms, _ = own._terms(points, slopes=False)
-        return cls(axes, np.linalg.lstsq(terms, entries, rcond=None)[0], degree)
+        coefficients = np.linalg.lstsq(terms, entries, rcond=None)[0]
+        return cls(axes, np.asarray(coefficients, dtype=np.float64), degree)
 
     def respond(
         self,

@@ -81,4 +81,4 @@ class Spline:
             matrix[np.arange(self.count), first + j] = weights[:, j]
         moved = np.moveaxis(entries, axis, 0)
         solved = np.linalg.solve(matrix, moved.reshape(self.count, -1)).reshape(moved.shape)
-        return np.moveaxis(solved, 0, axis)
+        return np.moveaxis(np.asarray(solved, dtype=np.float64), 0, axis)

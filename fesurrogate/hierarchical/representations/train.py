@@ -60,7 +60,7 @@ class Train(Representation):
             factors.append(self._factor(k, first, weights))
             if rate is not None:
                 rates.append(self._factor(k, first, rate))
-        left = [np.ones((len(points), 1))]
+        left: list[Array] = [np.ones((len(points), 1))]
         for factor in factors:
             left.append(_times(left[-1], factor))
         values = left[-1] @ last
