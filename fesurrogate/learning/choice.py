@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fesurrogate.kinematics import Array
 
-CLOSEST = 0.02
+CLOSEST = 0.005
 """Distance, in standard deviations of the inputs, below which a point teaches nothing new."""
 
 
