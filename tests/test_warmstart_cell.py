@@ -88,13 +88,17 @@ def test_a_learned_guess_turns_with_the_observer() -> None:
     np.testing.assert_allclose(turned.reshape(3, -1, 2), straight @ R.T, atol=1e-12)
 
 
-def test_what_was_learned_from_is_met() -> None:
-    """The modes keep all but 1e-6 of the norm, and interpolation passes through its points."""
-    F = stretches(PLANE, 128, 0.2)[:5, 0]
-    exact = rubber().evaluate(F, tangent=False).hint
-    found = learned().fluctuation(F, np.zeros((5, 0)))
-    assert np.linalg.norm(found - exact) <= 2e-5 * np.linalg.norm(exact)
-    assert len(learned().modes) <= 60
+def test_what_is_learned_gets_better_by_the_sample() -> None:
+    """A smooth fluctuation: each doubling of the samples takes more than half of the error."""
+    F = unseen()
+    exact, errors = rubber().evaluate(F, tangent=False).hint, []
+    for count in (32, 64, 128):
+        seen = stretches(PLANE, 128, 0.2)[:count, 0]
+        guess = fit_modes(PLANE, seen, rubber().evaluate(seen, tangent=False).hint)
+        found = guess.fluctuation(F, np.zeros((len(F), 0)))
+        errors.append(np.linalg.norm(found - exact) / np.linalg.norm(exact))
+    assert errors[1] < errors[0] / 2 and errors[2] < errors[1] / 2
+    assert errors[2] < 1e-3 and len(guess.modes) <= 60
 
 
 def test_the_sensitivity_is_a_guess_of_second_order() -> None:
@@ -137,6 +141,7 @@ class Adversary:
     """A guess that is wrong: random, not finite, inverted, or at first better but misleading."""
 
     needs_relaxation = False
+    guesses_relaxation = False
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -156,6 +161,9 @@ class Adversary:
             "inverted": np.tile([0.5, -0.5], (*shape[:1], unknowns // 2)) * np.arange(unknowns),
         }[self.kind]
         return hint, guess
+
+    def relaxation(self, strain: Array, parameters: Array, hint: Array) -> Array | None:
+        return None
 
     def keep(self, strain: Array, q: Array, relaxation: Array | None) -> Array:
         return q
@@ -186,7 +194,8 @@ def test_what_fails_from_a_guess_is_solved_again_without(monkeypatch: pytest.Mon
     answer, expected = rve.evaluate(F), rubber().evaluate(F)
     assert answer.ok.all() and answer.report["guess_repeated"].all()
     assert (answer.report["micro_iterations"] > expected.report["micro_iterations"]).all()
-    np.testing.assert_array_equal(answer.stress, expected.stress)
+    scale = np.abs(expected.stress).max()
+    np.testing.assert_allclose(answer.stress, expected.stress, rtol=0, atol=1e-13 * scale)
 
 
 def test_where_equilibrium_is_known_nothing_is_guessed() -> None:
@@ -275,7 +284,7 @@ def test_what_a_point_was_corrects_what_was_learned() -> None:
 
 
 def test_a_linear_cell_is_learned_exactly_from_few() -> None:
-    """Radial basis functions with a polynomial tail of degree 2 hold what is linear."""
+    """A polynomial holds what is linear."""
     small = Kinematics(2)
     phases: dict[str, Phase | Material] = {
         "matrix": linear_elastic(young=1.0, poisson=0.3),

@@ -30,6 +30,7 @@ from fesurrogate.micro.assembly import CellAssembly
 from fesurrogate.micro.boundary import Boundary, prolongation
 from fesurrogate.micro.cells.cell import Cell
 from fesurrogate.micro.iterative import LARGEST_FACTORISED, set_rigid_motions
+from fesurrogate.micro.objectivity import with_rotations
 from fesurrogate.micro.phases import Phase
 from fesurrogate.micro.solver import CellSolver
 from fesurrogate.micro.strain import affine_modes, num_fluctuating, rotation_of
@@ -104,6 +105,7 @@ class CellProblem:
                 x=x,
                 fluctuating=fluctuating,
             ),
+            dimension=cell.mesh.topology.dim,
             prefix=prefix,
         )
         if symmetric:
@@ -183,6 +185,7 @@ class CellProblem:
         *,
         candidate: Array | None = None,  # (unknowns,)
         tangent: bool = True,
+        columns: bool = False,
     ) -> tuple[Array, int, bool]:
         """Return the fluctuation q in equilibrium, the iterations, and whether it is one.
 
@@ -192,7 +195,8 @@ class CellProblem:
         tangent to follow, less work may do.
 
         A candidate is taken in place of the guess where its residual is finite and below that of
-        the guess; :attr:`taken` says so.
+        the guess; :attr:`taken` says so. Where :meth:`condense` will be given a relaxation,
+        ``columns`` says so, and a point may need no factorisation.
         """
         self.taken = None
         self.assembly.restart()
@@ -211,6 +215,7 @@ class CellProblem:
                 self.assembly.restart()
         return self.solver.solve(
             guess, cold=cold, tolerance=tolerance, tangent=tangent,
+            columns=columns and self.taken is not False,
             turn=rotation_of(self.kinematics, strain),
         )  # fmt: skip
 
@@ -218,18 +223,23 @@ class CellProblem:
         self,
         strain: Array,  # (m,)
         q: Array,  # (unknowns,), in equilibrium
+        *,
+        relaxation: Array | None = None,  # (unknowns, m)
     ) -> tuple[Array, Array]:  # (m,), (m, m)
         """Return mean stress and tangent at an equilibrium that was just solved for.
 
         The stress is Yᵀf / V. It equals Xᵀf / V in equilibrium, but what the residual Tᵀf still
         holds enters it to second order only: a macro Newton that sees it converges beyond the
         tolerance of the cell. The tangent of a symmetric cell errs by the square of what its
-        columns Y lack, so that they need the root of ``rtol`` only.
+        columns Y lack, so that they need the root of ``rtol`` only. A guess of the relaxation S
+        may spare their solution.
         """
         self.assemble(strain, q, tangent=True)
         tolerance = self.rtol**0.5 if self.assembly.symmetric else LINEAR
         load = self.stiffness @ self.modes
-        self.relaxation, forces = self.solver.relaxed(load, tolerance=tolerance)
+        if relaxation is not None:
+            relaxation = with_rotations(relaxation, self.kinematics, strain, q=q)
+        self.relaxation, forces = self.solver.relaxed(load, tolerance=tolerance, guess=relaxation)
         Y = self.modes + self.prolongation @ self.relaxation
         stress: Array = np.asarray(Y.T @ self.force / self.volume, dtype=np.float64)
         tangent: Array = np.asarray(Y.T @ forces / self.volume, dtype=np.float64)

@@ -21,6 +21,10 @@ class InitialGuess(Protocol):
     def needs_relaxation(self) -> bool:
         """Whether :meth:`keep` is to be given the derivative of the fluctuation."""
 
+    @property
+    def guesses_relaxation(self) -> bool:
+        """Whether :meth:`relaxation` may have something to say."""
+
     def num_hint(self, unknowns: int) -> int:
         """Return h, the columns of a hint of a cell with so many unknowns."""
 
@@ -32,6 +36,18 @@ class InitialGuess(Protocol):
         unknowns: int,
     ) -> tuple[Array, Array | None]:  # (n, unknowns), twice
         """Return the classical guesses, and those to be tried before them, if any."""
+
+    def relaxation(
+        self,
+        strain: Array,  # (m,)
+        parameters: Array,  # (p,)
+        hint: Array,  # (h,)
+    ) -> Array | None:  # (unknowns, m)
+        """Return a guess of dq/dstrain at a point, or None.
+
+        A good one spares the factorisation of a point whose tangent is asked for. At finite strain
+        the cell itself knows what belongs to turns of the strain.
+        """
 
     def keep(
         self,
@@ -53,6 +69,7 @@ class Previous:
     """The fluctuation of the last Newton iterate: the hint is the fluctuation itself."""
 
     needs_relaxation = False
+    guesses_relaxation = False
 
     def num_hint(self, unknowns: int) -> int:
         """Return the number of unknowns."""
@@ -67,6 +84,15 @@ class Previous:
     ) -> tuple[Array, Array | None]:  # (n, unknowns), None
         """Return the hints."""
         return hint, None
+
+    def relaxation(
+        self,
+        strain: Array,  # (m,)
+        parameters: Array,  # (p,)
+        hint: Array,  # (unknowns,)
+    ) -> Array | None:  # (unknowns, m)
+        """Return None: nothing is known of it."""
+        return None
 
     def keep(
         self,

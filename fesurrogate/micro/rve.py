@@ -39,7 +39,7 @@ class RVEMaterial(Material):
     density (NaN where a phase is a Material that reports none) and, where a phase reports them, of
     ``plastic_strain`` and ``dissipation``. ``negative_pivots`` says in how many directions the
     equilibrium that was found is unstable: none but where the cell has buckled (NaN without a
-    tangent, or where a phase is a Material).
+    tangent, where a phase is a Material, and where a guess spared the factorisation that counts).
 
     Args:
         cell: The cell; one serves all points of a rank.
@@ -167,13 +167,16 @@ class RVEMaterial(Material):
             if not ok[i]:
                 continue
             if linear:
-                stress[i], tangents[i] = self.problem.condense(strain[i], q)
+                relaxation = None
+                if self.guess.guesses_relaxation and self.problem.solver.spared:
+                    relaxation = self.guess.relaxation(strain[i], parameters[i], hint[i])
+                stress[i], tangents[i] = self.problem.condense(strain[i], q, relaxation=relaxation)
                 negative_pivots[i] = self.problem.solver.negative_pivots
             else:
                 self.problem.assemble(strain[i], q)
                 stress[i] = self.problem.stress()
-            relaxation = self.problem.relaxation if linear else None
-            new_hint[i] = self.guess.keep(strain[i], q, relaxation)
+            kept = self.problem.relaxation if linear else None
+            new_hint[i] = self.guess.keep(strain[i], q, kept)
             new_state[i] = self.problem.assembly.state()
             for name, mean in self._reports.means().items():
                 means[name][i] = mean
@@ -250,10 +253,18 @@ class RVEMaterial(Material):
         return Localiser(self.problem, self._reports, self.cell.mesh)
 
     def _equilibrate(
-        self, strain: Array, guess: Array, candidate: Array | None, *, tangent: bool
+        self,
+        strain: Array,
+        guess: Array,
+        candidate: Array | None,
+        *,
+        tangent: bool,
     ) -> tuple[Array, int, bool]:
         problem = self.problem
-        q, total, ok = problem.equilibrate(strain, guess, candidate=candidate, tangent=tangent)
+        q, total, ok = problem.equilibrate(
+            strain, guess, candidate=candidate, tangent=tangent,
+            columns=self.guess.guesses_relaxation,
+        )  # fmt: skip
         taken = problem.taken
         self._outcome = (taken is True, taken is False, taken is True and not ok)
         if taken and not ok:

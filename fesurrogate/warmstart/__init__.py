@@ -9,8 +9,9 @@ fails from it is solved again from the classical one. Guesses of the cell are wh
 
 from fesurrogate.warmstart.dynamic_modes import DynamicModes
 from fesurrogate.warmstart.extrapolation import Extrapolation
+from fesurrogate.warmstart.fit import fit_modes
 from fesurrogate.warmstart.increments import Sensitivity, Zero
-from fesurrogate.warmstart.modes import FluctuationModes, fit_modes
+from fesurrogate.warmstart.modes import FluctuationModes
 from fesurrogate.warmstart.surrogate import Led
 
 __all__ = [

@@ -17,10 +17,10 @@ from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.warmstart.modes import FluctuationModes
 
-FORMAT = 1
+FORMAT = 2
 LARGEST = 2**31
 """Bytes of arrays that are read at most: those of a hostile file need not fit its own size."""
-ARRAYS = ("inputs", "coefficients", "modes")
+ARRAYS = ("degrees", "coefficients", "modes", "centre", "scale")
 
 
 def save_modes(path: Path, guess: FluctuationModes, cell: str) -> None:
@@ -37,12 +37,13 @@ def save_modes(path: Path, guess: FluctuationModes, cell: str) -> None:
         "cell": cell,
         "gdim": kinematics.gdim,
         "measure": kinematics.measure,
-        "parameters": guess.num_parameters,
     }
     arrays: dict[str, NDArray] = {
-        "inputs": guess.inputs,
+        "degrees": guess.degrees,
         "coefficients": guess.coefficients,
         "modes": guess.modes.astype(np.float32),
+        "centre": guess.centre,
+        "scale": guess.scale,
     }
     memory = io.BytesIO()
     text = json.dumps({**head, "checksum": _checksum(head, arrays)})
@@ -74,9 +75,14 @@ def load_modes(path: Path, cell: str) -> FluctuationModes:
                 raise ValueError(f"more than {LARGEST} bytes")
         with np.load(path, allow_pickle=False) as file:
             head: dict[str, Any] = json.loads(str(file["head"]))
+            if head["format"] != FORMAT:
+                raise InputError(
+                    f"{path} has format {head['format']}, but this version reads {FORMAT}; train "
+                    "the guess again"
+                )
             arrays = {name: file[name] for name in ARRAYS}
         checksum = head.pop("checksum")
-        if checksum != _checksum(head, arrays) or head["format"] != FORMAT:
+        if checksum != _checksum(head, arrays):
             raise ValueError("its checksum is not that it says")
         kinematics = Kinematics(head["gdim"], head["measure"])
         if head["cell"] != cell:
@@ -84,8 +90,9 @@ def load_modes(path: Path, cell: str) -> FluctuationModes:
                 f"{path} was learned from another cell ({head['cell']}) than this one ({cell}); "
                 "generate and train again"
             )
+        degrees = arrays.pop("degrees").astype(np.int64)
         wide = {name: array.astype(np.float64) for name, array in arrays.items()}
-        return FluctuationModes(kinematics, **wide, num_parameters=int(head["parameters"]))
+        return FluctuationModes(kinematics, degrees, wide.pop("coefficients"), **wide)
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

@@ -14,6 +14,7 @@ class Zero:
     """No fluctuation: every solve begins cold, and a point keeps nothing."""
 
     needs_relaxation = False
+    guesses_relaxation = False
 
     def num_hint(self, unknowns: int) -> int:
         """Return 0."""
@@ -28,6 +29,15 @@ class Zero:
     ) -> tuple[Array, Array | None]:  # (n, unknowns), None
         """Return nothing but rest."""
         return np.zeros((len(strain), unknowns)), None
+
+    def relaxation(
+        self,
+        strain: Array,  # (m,)
+        parameters: Array,  # (p,)
+        hint: Array,  # (0,)
+    ) -> Array | None:  # (unknowns, m)
+        """Return None: nothing is known of it."""
+        return None
 
     def keep(
         self,
@@ -51,6 +61,7 @@ class Sensitivity:
     """
 
     needs_relaxation = True
+    guesses_relaxation = True
 
     def __init__(self, kinematics: Kinematics) -> None:
         self._rest = kinematics.rest
@@ -73,6 +84,18 @@ class Sensitivity:
         change = strain - self._rest - before
         moved = np.einsum("nqm,nm->nq", columns.reshape(-1, unknowns, m), change)
         return q, q + moved
+
+    def relaxation(
+        self,
+        strain: Array,  # (m,)
+        parameters: Array,  # (p,)
+        hint: Array,  # (num_hint,)
+    ) -> Array | None:  # (unknowns, m)
+        """Return the previous derivative, if there is one."""
+        m = len(self._rest)
+        unknowns = (len(hint) - m) // (1 + m)
+        columns = hint[unknowns + m :].reshape(unknowns, m)
+        return columns if columns.any() else None
 
     def keep(
         self,

@@ -1,9 +1,10 @@
-"""A guess of the cell that was learned from its fluctuations: modes, smoothly interpolated.
+"""A guess of the cell that was learned from its fluctuations: modes, and a polynomial for each.
 
-Proper orthogonal decomposition gives the modes, radial basis functions their coefficients as
-functions of the strain and the parameters of a point. At finite strain an observer who turns sees
-the fluctuation turned: with F = R U, w(F) = R w(U), so only the stretch U - 1 is learned. Where
-inputs are few and answers smooth this beats a small network, by far in training time.
+Proper orthogonal decomposition gives the modes; their coefficients are polynomials in the strain
+and the parameters of a point. At finite strain an observer who turns sees the fluctuation turned:
+with F = R U, w(F) = R w(U), so only the stretch U - 1 is an input. Where inputs are few and answers
+smooth this beats a small network, by far in training time; and its derivative by the strain is a
+guess of what a tangent solves for. How it is learned is in :mod:`fesurrogate.warmstart.fit`.
 
 A point that has a fluctuation q already, at strain ε', is guessed by q + g(ε) - g(ε'): what the
 learned g lacks cancels for the most part; at the first solve, ε' is rest and q is nothing.
@@ -14,70 +15,70 @@ from __future__ import annotations
 from typing import final
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.warmstart.chebyshev import Degrees, derivatives, values
 
-DISCARDED = 1e-6  # norm of what the modes leave out, relative to that of all fluctuations
-FLAT = 1e-9  # extent of the inputs in a direction, relative to the largest, that is none
-KERNEL = "quintic"
+HIGHEST = 20  # total degree of a polynomial
 
 
 @final
 class FluctuationModes:
-    """The guess q + g(ε) - g(ε') with modes and the coefficients of each at some points.
+    """The guess q + g(ε) - g(ε'), g a polynomial of x = (inputs - centre) / scale for each mode.
 
     Args:
         kinematics: Of the cell.
-        inputs: Strain, at finite strain the stretch, and parameters of each point.
-        coefficients: Of the modes at each point.
-        modes: Orthonormal rows.
-        num_parameters: p.
+        degrees: Of the terms, which are products of Chebyshev's polynomials, by each input.
+        coefficients: Of the terms, for each mode.
+        modes: Rows.
+        centre: Of the inputs: the strain, at finite strain the stretch, and the parameters.
+        scale: Of the inputs.
+
+    Without parameters g is nothing at rest: the terms are less what they are there.
 
     Raises:
-        InputError: The arrays do not fit each other, hold NaN, or the points are too few.
+        InputError: The arrays do not fit each other, or are not finite.
     """
 
     needs_relaxation = False
+    guesses_relaxation = True
 
     def __init__(
         self,
         kinematics: Kinematics,
-        inputs: Array,  # (N, i)
-        coefficients: Array,  # (N, k)
-        modes: Array,  # (k, unknowns)
+        degrees: Degrees,  # (t, i)
+        coefficients: Array,  # (t, k)
         *,
-        num_parameters: int = 0,
+        modes: Array,  # (k, unknowns)
+        centre: Array,  # (i,)
+        scale: Array,  # (i,)
     ) -> None:
-        self.kinematics, self.num_parameters = kinematics, num_parameters
-        self.inputs, self.coefficients, self.modes = inputs, coefficients, modes
-        width = len(_strain_inputs(kinematics, kinematics.rest[None])[0][0]) + num_parameters
-        count, unknowns = len(inputs), modes.shape[1]
-        fits = inputs.shape == (count, width) and coefficients.shape == (count, len(modes))
-        if not fits or not all(np.isfinite(a).all() for a in (inputs, coefficients, modes)):
+        self.kinematics, self.degrees, self.coefficients = kinematics, degrees, coefficients
+        self.modes, self.centre, self.scale = modes, centre, scale
+        width = len(strain_directions(kinematics))
+        terms, inputs = degrees.shape
+        fits = (
+            coefficients.shape == (terms, len(modes))
+            and centre.shape == scale.shape == (inputs,)
+            and inputs >= width
+            and degrees.min(initial=0) >= 0
+            and degrees.sum(axis=1).max(initial=0) <= HIGHEST
+        )
+        arrays = (coefficients, modes, centre, scale)
+        if not fits or not all(np.isfinite(a).all() for a in arrays) or not (scale > 0).all():
             raise InputError(
-                f"modes {modes.shape}, coefficients {coefficients.shape} and inputs {inputs.shape} "
-                f"do not fit ({width} inputs), or are not finite; train the guess again"
-            )
-        least = (width + 1) * (width + 2) // 2
-        if count < least:
-            raise InputError(
-                f"{count} fluctuations of different strains; expected at least {least} for "
-                f"{width} inputs: give more samples"
+                f"modes {modes.shape}, coefficients {coefficients.shape} and degrees "
+                f"{degrees.shape} do not fit ({width} inputs of the strain), or are not finite; "
+                "train the guess again"
             )
         block = 1 if kinematics.measure == "gradient" else kinematics.gdim
-        if kinematics.measure == "finite" and unknowns % block:
-            raise InputError(f"{unknowns} unknowns are no vectors of {block} components")
-        self._scale = np.ptp(inputs, axis=0) / 2
-        spread = (inputs - inputs.mean(axis=0)) / np.where(self._scale > 0, self._scale, 1.0)
-        extents = np.linalg.svd(spread, compute_uv=False)
-        if not extents[-1] > FLAT * extents[0]:
-            raise InputError(
-                "the strains (and parameters) of the fluctuations do not fill all directions; "
-                "sample all components of the strain"
-            )
-        self._interpolate = RBFInterpolator(inputs / self._scale, coefficients, kernel=KERNEL)
+        if kinematics.measure == "finite" and modes.shape[1] % block:
+            raise InputError(f"{modes.shape[1]} unknowns are no vectors of {block} components")
+        self.num_parameters = inputs - width
+        self._reach = 1 + 1 / max(1, int(degrees.sum(axis=1).max(initial=0)))
+        at_rest = values(-centre[None] / scale, degrees)[0] if inputs == width else np.zeros(terms)
+        self._rest = at_rest @ coefficients  # (k,)
 
     def num_hint(self, unknowns: int) -> int:
         """Return the columns of a fluctuation and its strain."""
@@ -88,13 +89,23 @@ class FluctuationModes:
         strain: Array,  # (n, m)
         parameters: Array,  # (n, p)
     ) -> Array:  # (n, unknowns)
-        """Return what is learned of the fluctuation: g."""
-        if not len(strain):
-            return np.zeros((0, self.modes.shape[1]))
-        seen, rotation = _strain_inputs(self.kinematics, strain)
-        inputs = np.concatenate([seen, parameters], axis=1) / self._scale
-        guess = self._interpolate(inputs) @ self.modes
-        return guess if rotation is None else _turned(guess, rotation)
+        """Return what is learned of the fluctuation: g; far beyond what was seen, its rim."""
+        x, rotation = self._inputs(strain, parameters)
+        guess = (values(x, self.degrees) @ self.coefficients - self._rest) @ self.modes
+        return guess if rotation is None else turned(guess, rotation)
+
+    def _inputs(
+        self,
+        strain: Array,  # (n, m)
+        parameters: Array,  # (n, p)
+    ) -> tuple[Array, Array | None]:  # (n, i), (n, d, d)
+        """Return the scaled inputs, cut off beyond [-1, 1], and rotations; rest's, where NaN is."""
+        finite = np.isfinite(strain).all(axis=1, keepdims=True)
+        seen, rotation = strain_inputs(
+            self.kinematics, np.where(finite, strain, self.kinematics.rest)
+        )
+        x = (np.concatenate([seen, parameters], axis=1) - self.centre) / self.scale
+        return np.clip(x, -self._reach, self._reach), rotation
 
     def start(
         self,
@@ -111,6 +122,24 @@ class FluctuationModes:
             guess[warm] += q[warm] - self.fluctuation(before[warm], parameters[warm])
         return q, guess
 
+    def relaxation(
+        self,
+        strain: Array,  # (m,)
+        parameters: Array,  # (p,)
+        hint: Array,  # (num_hint,)
+    ) -> Array | None:  # (unknowns, m)
+        """Return the derivative of g by the strain; at finite strain by F, but for turns of it."""
+        x, rotation = self._inputs(strain[None], parameters[None])
+        directions = strain_directions(self.kinematics)  # (i, m)
+        slopes = derivatives(x, self.degrees, len(directions))[0] @ self.coefficients
+        columns = (slopes / self.scale[: len(directions), None]) @ self.modes  # (i, unknowns)
+        if rotation is None:
+            return np.asarray(columns.T @ directions)
+        d, R = self.kinematics.gdim, rotation[0]
+        columns = (columns.reshape(-1, d) @ R.T).reshape(columns.shape)
+        moved = (R @ directions.reshape(-1, d, d)).reshape(len(columns), -1)  # (i, m), dF = R dU
+        return np.asarray(columns.T @ (moved / (moved**2).sum(axis=1, keepdims=True)))
+
     def keep(
         self,
         strain: Array,  # (m,)
@@ -121,50 +150,7 @@ class FluctuationModes:
         return np.concatenate([q, strain - self.kinematics.rest])
 
 
-def fit_modes(
-    kinematics: Kinematics,
-    strain: Array,  # (N, m)
-    fluctuations: Array,  # (N, unknowns)
-    *,
-    parameters: Array | None = None,  # (N, p)
-    most: int = 200,
-) -> FluctuationModes:
-    """Return the guess that is learned from fluctuations in equilibrium.
-
-    Args:
-        kinematics: Of the cell.
-        strain: Where they were solved for; rest is added.
-        fluctuations: What was found there.
-        parameters: Of the cell there, where it has any.
-        most: Modes that are kept at most.
-
-    Raises:
-        InputError: There are too few, or they do not fit.
-    """
-    given = np.zeros((len(strain), 0)) if parameters is None else parameters
-    if len(strain) != len(fluctuations) or len(given) != len(strain):
-        raise InputError(
-            f"{len(strain)} strains, {len(fluctuations)} fluctuations and {len(given)} rows of "
-            "parameters; expected as many of each"
-        )
-    seen, rotation = _strain_inputs(kinematics, strain)
-    if rotation is not None:
-        fluctuations = _turned(fluctuations, rotation.transpose(0, 2, 1))
-    inputs = np.concatenate([seen, given], axis=1)
-    if not given.shape[1]:
-        inputs = np.concatenate([inputs, np.zeros((1, inputs.shape[1]))])
-        fluctuations = np.concatenate([fluctuations, np.zeros((1, fluctuations.shape[1]))])
-    inputs, unique = np.unique(inputs, axis=0, return_index=True)
-    left, size, modes = np.linalg.svd(fluctuations[unique], full_matrices=False)
-    lost = np.sqrt(np.cumsum(size[::-1] ** 2))[::-1]  # norm of what is lost from each mode on
-    count = max(1, min(int((lost > DISCARDED * lost[0]).sum()), most))
-    coefficients = left[:, :count] * size[:count]
-    return FluctuationModes(
-        kinematics, inputs, coefficients, modes[:count], num_parameters=given.shape[1]
-    )
-
-
-def _strain_inputs(
+def strain_inputs(
     kinematics: Kinematics,
     strain: Array,  # (n, m)
 ) -> tuple[Array, Array | None]:  # (n, i), (n, d, d)
@@ -178,10 +164,23 @@ def _strain_inputs(
     return np.asarray(U[:, *np.triu_indices(d)]), rotation
 
 
-def _turned(
+def strain_directions(kinematics: Kinematics) -> Array:  # (i, m)
+    """Return the strain that belongs to a unit of each input."""
+    if kinematics.measure != "finite":
+        return np.eye(kinematics.size)
+    d = kinematics.gdim
+    rows, columns = np.triu_indices(d)
+    units = np.zeros((len(rows), d, d))
+    units[np.arange(len(rows)), rows, columns] = 1.0
+    units[np.arange(len(rows)), columns, rows] = 1.0
+    return units.reshape(len(rows), -1)
+
+
+def turned(
     field: Array,  # (n, unknowns), vectors at nodes
     rotation: Array,  # (n, d, d)
 ) -> Array:  # (n, unknowns)
+    """Return the fields, each vector of them turned."""
     n, d, _ = rotation.shape
-    nodal = field.reshape(n, -1, d)
-    return np.asarray((nodal @ rotation.transpose(0, 2, 1)).reshape(n, -1))
+    nodal = field.reshape(n, field.shape[1] // d, d)
+    return np.asarray((nodal @ rotation.transpose(0, 2, 1)).reshape(field.shape))
