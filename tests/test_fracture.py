@@ -27,6 +27,7 @@ from fesurrogate.micro import (
     cracked_cell,
     laminate_cell,
     linear_elastic,
+    read_cell,
 )
 
 E, NU = 3.0, 0.35
@@ -234,6 +235,46 @@ def test_cells_without_a_sound_tip_are_refused() -> None:
 def test_cracks_that_do_not_fit_are_refused(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         cracked_cell(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_slit_of_a_mesh_file(tmp_path: Path) -> None:
+    """As gmsh's plugin Crack leaves it: the rates of collinear cracks to 1 %, by the mesh."""
+    gmsh = pytest.importorskip("gmsh")
+    length, path = 0.5, tmp_path / "slit.msh"
+    gmsh.initialize(interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        box = [(0, 0), (1, 0), (1, HEIGHT), (0, HEIGHT)]
+        corners = [gmsh.model.geo.addPoint(x, y, 0, 0.12) for x, y in box]
+        ends = [
+            gmsh.model.geo.addPoint((1 + side * length) / 2, HEIGHT / 2, 0, 0.006)
+            for side in (-1, 1)
+        ]
+        sides = [gmsh.model.geo.addLine(corners[k], corners[(k + 1) % 4]) for k in range(4)]
+        crack = gmsh.model.geo.addLine(*ends)
+        sheet = gmsh.model.geo.addPlaneSurface([gmsh.model.geo.addCurveLoop(sides)])
+        gmsh.model.geo.synchronize()
+        gmsh.model.mesh.embed(1, [crack], 2, sheet)
+        for upper, lower, axis, size in ((1, 3, 0, 1.0), (2, 0, 1, HEIGHT)):
+            shift = np.eye(4)
+            shift[axis, 3] = size
+            gmsh.model.mesh.setPeriodic(1, [sides[upper]], [sides[lower]], shift.ravel())
+        gmsh.model.addPhysicalGroup(2, [sheet], 1, "matrix")
+        gmsh.model.addPhysicalGroup(1, [crack], 2)
+        gmsh.model.mesh.generate(2)
+        gmsh.plugin.setNumber("Crack", "Dimension", 1)
+        gmsh.plugin.setNumber("Crack", "PhysicalGroup", 2)
+        gmsh.plugin.run("Crack")
+        gmsh.model.removePhysicalGroups([(1, 2)])
+        gmsh.write(str(path))
+    finally:
+        gmsh.finalize()
+    found = solved(read_cell(path), {"matrix": linear_elastic(young=E, poisson=NU)})
+    compliance = np.linalg.inv(found.stiffness)
+    for form in energy_release_rate(found):
+        rate = compliance @ form @ compliance
+        exact = (1 - NU**2) / E * math.tan(math.pi * length / 2)
+        assert [rate[1, 1], 2 * rate[2, 2]] == pytest.approx([exact, exact], rel=1e-2)
 
 
 def test_a_kinked_crack_has_tips_along_its_ends() -> None:
