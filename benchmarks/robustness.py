@@ -24,7 +24,7 @@ from hostile import KINDS, attack
 for name, count in zip(KINDS, json.loads(sys.argv[2])):
     print(json.dumps([name, attack(KINDS[name], Path(sys.argv[1]) / name, count, seed=11)]))
 """
-KINDS = 8  # of files in tests/hostile.py
+KINDS = 11  # of files in tests/hostile.py
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import json
 import signal
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -305,6 +306,52 @@ def _config(folder: Path) -> Path:
     return folder / "case.toml"
 
 
+def _labels() -> np.ndarray:  # (16, 12)
+    """Return an image of two phases: a disc in a matrix."""
+    row, column = np.mgrid[:16, :12]
+    return np.where((row - 8) ** 2 + (column - 6) ** 2 < 16, 255, 0).astype(np.uint8)
+
+
+def _png(folder: Path) -> Path:
+    from PIL import Image
+
+    Image.fromarray(_labels()).save(folder / "labels.png")
+    return folder / "labels.png"
+
+
+def _tiff(folder: Path) -> Path:
+    from PIL import Image
+
+    pages = [Image.fromarray(_labels()) for _ in range(3)]
+    pages[0].save(folder / "labels.tif", save_all=True, append_images=pages[1:])
+    return folder / "labels.tif"
+
+
+def _npy(folder: Path) -> Path:
+    np.save(folder / "labels.npy", _labels())
+    return folder / "labels.npy"
+
+
+def _sign_png(path: Path, content: bytes, chance: np.random.Generator) -> Path:
+    """Damage chunks of a PNG, and give each the checksum of what it holds."""
+    target, at, parts = path.with_name("signed.png"), 8, [content[:8]]
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 4], "big")
+        body = content[at + 4 : at + 8 + length]
+        if chance.random() < 0.5:
+            body = body[:4] + damaged(body[4:], chance)
+        parts += [len(body[4:]).to_bytes(4, "big"), body, zlib.crc32(body).to_bytes(4, "big")]
+        at += 12 + length
+    target.write_bytes(b"".join(parts))
+    return target
+
+
+def _read_image(path: Path) -> object:
+    from fesurrogate.micro.cells import image_cell
+
+    return image_cell(path, phases={"matrix": 0, "fibre": 255})
+
+
 KINDS = {
     "model": Kind(_model, _read_model, _sign_model),
     "shard": Kind(_dataset, lambda path: read_dataset(path.parent), _sign_shard),
@@ -314,4 +361,7 @@ KINDS = {
     "mesh": Kind(_mesh, load_mesh_file),
     "compressed mesh": Kind(_vtu, load_mesh_file),
     "config": Kind(_config, read_config),
+    "PNG of labels": Kind(_png, _read_image, _sign_png),
+    "TIFF of labels": Kind(_tiff, _read_image),
+    "NPY of labels": Kind(_npy, _read_image),
 }

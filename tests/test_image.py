@@ -1,6 +1,7 @@
 """Cells of images: in place, in proportion, and in agreement with cells made otherwise."""
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,13 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
     pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
     (tmp_path / "text.png").write_text("no image")
     np.save(tmp_path / "objects.npy", np.array([[None, {}]]), allow_pickle=True)
+    Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / "whole.png")
+    content = (tmp_path / "whole.png").read_bytes()
+    head = b"IHDR" + (20_000).to_bytes(4, "big") + (4_000).to_bytes(4, "big") + content[24:29]
+    larger = content[:12] + head + zlib.crc32(head).to_bytes(4, "big") + content[33:]
+    (tmp_path / "claims.png").write_bytes(larger)
     for name, message in [
+        ("claims.png", "claims 80000000 pixels in .* bytes, more than can be"),
         ("colours.png", "is an image of mode RGB.*convert it to grey"),
         ("pages.tif", "its 2 pages differ in size"),
         ("text.png", "cannot read the image .*text.png: .*; expected a PNG, TIFF or NPY file"),

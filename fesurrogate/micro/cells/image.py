@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from fesurrogate.micro.cells.grid import grid_cell
 
 GREY = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 """Modes of Pillow with one whole number a pixel; that of a palette is the place in it."""
+PIXELS_PER_BYTE = 10_000
+"""More than deflate can hold, of 1032 bytes from one, at 8 pixels a byte."""
 
 Labels = int | Sequence[int]
 
@@ -120,19 +123,33 @@ def _read(path: Path) -> NDArray:
 
 def _pages(path: Path) -> NDArray:
     try:
-        from PIL import Image, ImageSequence
+        from PIL import Image, ImageSequence, UnidentifiedImageError
     except ImportError as error:
         raise MissingPackageError(
             "reading an image needs Pillow; install it with: pip install pillow"
         ) from error
-    with Image.open(path) as opened:
-        pages = []
+    # From memory: a page of a file that Pillow maps may be decoded into the map and crash (11.1).
+    content = io.BytesIO(path.read_bytes())
+    try:
+        opened = Image.open(content)
+    except UnidentifiedImageError:
+        raise InputError(
+            f"cannot read the image {path}: it is none; expected a PNG, TIFF or NPY file"
+        ) from None
+    with opened:
+        pages, pixels = [], 0
         for page in ImageSequence.Iterator(opened):
             if page.mode not in GREY:
                 raise InputError(
                     f"{path} is an image of mode {page.mode}, with colours, transparency or "
                     "fractions; expected one whole number a pixel, the label: convert it to grey "
                     "values (Pillow: image.convert('L')) and give each phase one"
+                )
+            pixels += page.width * page.height
+            if pixels > PIXELS_PER_BYTE * len(content.getbuffer()):
+                raise InputError(
+                    f"{path} claims {pixels} pixels in {len(content.getbuffer())} bytes, more than "
+                    "can be: it is damaged, get or make it again"
                 )
             pages.append(np.array(page))
     if len({page.shape for page in pages}) > 1:
