@@ -205,6 +205,24 @@ def facts_of(image: CellImage) -> dict[str, Any]:
     }
 
 
+def _check_card(card: Mapping[str, Any], path: Path) -> None:
+    """Refuse a card that does not say what cells its network is for.
+
+    Raises:
+        InputError: It does not.
+    """
+    given, grid = card.get("parameters"), card.get("grid")
+    try:
+        sound = isinstance(given, dict) and isinstance(grid, int) and 1 <= grid <= 512
+        numbers = [*(given or {}).values(), *np.ravel(card["lattice"])]
+        known = {"kinematics", "phases", "laws"} <= set(card)
+        sound = sound and known and all(np.isfinite(float(number)) for number in numbers)
+    except (TypeError, ValueError, KeyError):
+        sound = False
+    if not sound:
+        raise InputError(f"the field network {path} does not say for which cells; train it again")
+
+
 def _check_alike(card: Mapping[str, Any], image: CellImage, what: str) -> None:
     """Refuse a cell that differs in more than its image from those of a network.
 
@@ -246,6 +264,7 @@ def field_guess(
     from fesurrogate.warmstart.imaging import image_of
 
     operator, card = load_field(path)
+    _check_card(card, path)
     if set(card["parameters"]) != set(material.parameter_names):
         raise InputError(
             f"the field network {path} has the parameters {', '.join(card['parameters']) or 'none'}"
