@@ -22,6 +22,7 @@ SUBJECTS = (
     "warmstart",
     "field_guess",
     "warmstart_macro",
+    "increments",
 )
 
 
