@@ -112,6 +112,13 @@ def test_a_phase_that_does_not_yield_has_the_largest_strain(tmp_path: Path) -> N
     np.testing.assert_array_equal(found.quantities["yield_strain"], np.full((3, 2, 1), LARGEST))
 
 
+def test_an_entry_that_yields_at_once_is_marked(tmp_path: Path) -> None:
+    """Whatever the quantity: unit fields are those of a cell that is elastic."""
+    text = plastic(toml(quantities='["stiffness", "stress_concentration"]'), "matrix")
+    axes = '[precompute.axes."matrix.yield_stress"]\nvalues = [1e-9, 0.05]\n'
+    assert tabulated(tmp_path, text.replace(AXIS, axes)).ok.tolist() == [False, True]
+
+
 # -- phases that are turned in the plane ----------------------------------------------------
 
 WOOD = (
@@ -150,7 +157,7 @@ def test_the_angle_of_a_phase_is_an_axis_of_all_quantities(tmp_path: Path) -> No
         (toml(quantities='["yield_strain"]'), "no phase of the cell can yield"),
         (
             plastic(toml(quantities='["yield_strain"]'), "matrix").replace("0.05", "1e-7"),
-            "'matrix' yields under a strain of 1e-6",
+            "the cell yields under a strain of 1e-06 already",
         ),
         (
             toml().replace("[precompute]\n", "[precompute]\ndirections = [[1, 0]]\n"),

@@ -93,7 +93,6 @@ class SolvedCell:
 
         Raises:
             ConvergenceError: The cell cannot be solved.
-            InputError: The phase yields under AMPLITUDE already.
         """
         if phase not in self._points:
             displacements = self._solved[1]
@@ -110,6 +109,12 @@ class SolvedCell:
             found = solid.localise(AMPLITUDE * strain, virgin, parameters=self._solid_parameters)
             if not found.ok:
                 raise ConvergenceError(f"the cell cannot be solved under a strain of {AMPLITUDE}")
+            flowing = found.reports.get("plastic_strain", np.zeros(1))
+            if np.nanmax(flowing) > 0:
+                raise ConvergenceError(
+                    f"the cell yields under a strain of {AMPLITUDE} already; expected yield "
+                    "stresses in the unit of Young's moduli"
+                )
             fields.append(found)
             displacements.append(solid.problem.assembly.u.x.array.copy())
         return tuple(fields), displacements
