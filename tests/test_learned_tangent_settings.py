@@ -11,6 +11,7 @@ from mpi4py import MPI
 from fesurrogate.build.problem import build_problem
 from fesurrogate.config import read_config
 from fesurrogate.errors import InputError
+from fesurrogate.micro import RVEMaterial
 from fesurrogate.results import Results
 from fesurrogate.run import run
 from fesurrogate.run.summary import summary
@@ -54,10 +55,15 @@ folder = "out"
 """
 
 
-def solved(folder: Path, tangent: str = "", guess: str = "previous") -> Results:
+def solved(
+    folder: Path,
+    tangent: str = "",
+    guess: str = "previous",
+    comm: MPI.Intracomm = MPI.COMM_SELF,
+) -> Results:
     path = folder / "plate.toml"
     path.write_text(TOML.format(tangent=tangent, guess=guess))
-    results = run(read_config(path), MPI.COMM_SELF).results
+    results = run(read_config(path), comm).results
     assert results.converged, results.message
     return results
 
@@ -84,6 +90,23 @@ def test_a_run_ends_with_the_same_answer(
     said = summary(found, tmp_path)["tangents of points"]
     counts = found.tangents
     assert said == f"{counts['surrogate']} surrogate, {counts['consistent']} consistent"
+
+
+@pytest.mark.mpi
+def test_on_ranks_the_cells_are_spread_as_ever(tmp_path: Path, exact: Results) -> None:
+    """And one rank has no cell of the mesh: it takes part all the same."""
+    found = solved(tmp_path, 'tangent = "linearised_rve"', "dynamic_modes", MPI.COMM_WORLD)
+    np.testing.assert_allclose(found.probes["end"], exact.probes["end"], rtol=1e-7)
+    assert found.tangents["surrogate"] > 0 and found.ranks == MPI.COMM_WORLD.size
+
+
+def test_cells_are_solved_to_a_lower_tolerance(tmp_path: Path) -> None:
+    """A stress without tangent is of first order in the residual that is left."""
+    path = tmp_path / "plate.toml"
+    path.write_text(TOML.format(tangent='tangent = "neo_hookean"', guess="previous"))
+    model = build_problem(read_config(path), MPI.COMM_SELF)
+    cell = model.materials["material"].material
+    assert isinstance(cell, RVEMaterial) and cell.problem.rtol == pytest.approx(1e-10)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
+from petsc4py import PETSc
 from ranks import assert_same
 
 from fesurrogate.errors import InputError
@@ -168,6 +169,39 @@ def test_the_rest_of_a_run_begins_from_the_accepted_unknown() -> None:
 def test_other_orders_are_refused() -> None:
     with pytest.raises(InputError, match="expected 1"):
         Extrapolation(3)
+
+
+TYPED = {
+    "trust_region": {"snes_type": "newtontr"},
+    "backtracking": {"snes_linesearch_type": "bt"},
+    "quasi_newton": {"snes_type": "qn", "snes_qn_scale_type": "jacobian"},
+    "krylov": {"ksp_type": "gmres", "pc_type": "jacobi"},
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_the_solver_stays_the_users(name: str) -> None:
+    """What is typed wins, with a guess as without, and a monitor sees every iteration."""
+    exact, _ = solved()
+    database = PETSc.Options("macro_")
+    wanted = {**TYPED[name], "snes_max_it": 60}
+    for key, value in wanted.items():
+        database[key] = value
+    try:
+        problem, load = plate()
+    finally:
+        for key in wanted:
+            database.delValue(key)
+    seen: list[int] = []
+    problem.snes.setMonitor(lambda snes, iteration, norm: seen.append(iteration))
+    owned = problem.u.function_space.dofmap.index_map.size_local * 2
+    increments = run_increments(problem, load, TIMES, predictor=DynamicModes(WORLD, owned))
+    assert problem.snes.getType() == wanted.get("snes_type", "newtonls")
+    assert problem.snes.getTolerances()[3] == 60
+    assert "taken" in [i.guess for i in increments]
+    # an increment has its initial residual besides, and one may be solved again
+    assert len(seen) >= sum(i.iterations for i in increments) + len(increments)
+    np.testing.assert_allclose(problem.u.x.array, exact, rtol=0, atol=1e-7)
 
 
 # -- dynamic modes --------------------------------------------------------------------------
