@@ -17,6 +17,7 @@ SUBJECTS = (
     "uncertainty",
     "active",
     "guard",
+    "learning",
     "robustness",
     "table",
     "warmstart",

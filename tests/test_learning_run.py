@@ -140,7 +140,7 @@ def test_a_run_learns_and_is_right(folder: Path) -> None:
     assert kept[0]["fallen"] == 225 and kept[0]["outcome"] in ("taken", "waiting")
 
 
-@pytest.mark.mpi
+@serial
 def test_what_it_leaves_is_ordinary(folder: Path) -> None:
     """The dataset is read, inspected and trained on; the model answers as the run's did."""
     settings = settings_in(folder)
@@ -169,7 +169,7 @@ def test_what_it_leaves_is_ordinary(folder: Path) -> None:
     WORLD.Barrier()
 
 
-@pytest.mark.mpi
+@serial
 def test_the_next_run_begins_where_it_ended(folder: Path) -> None:
     first = settings_in(folder)
     run(first, WORLD, first.run_folder)
@@ -180,7 +180,7 @@ def test_the_next_run_begins_where_it_ended(folder: Path) -> None:
     second = replace(second, dirichlet=(second.dirichlet[0], other))
     found = run(second, WORLD, second.run_folder)
     away = [sum((entry.fallback or {}).values()) for entry in found.results.history]
-    assert found.results.converged and sum(away) < 0.05 * 5 * 225, away
+    assert found.results.converged and away[0] == 0 and sum(away) < 0.15 * 5 * 225, away
     samples = learned(found).samples
     assert len(samples) > len(before)
     np.testing.assert_array_equal(samples.strain[: len(before)], before.strain)
