@@ -14,8 +14,9 @@ import torch
 from dolfinx import mesh
 from mpi4py import MPI
 
+from fesurrogate.build.cell_image import ensure_image
 from fesurrogate.build.dataset import ensure_dataset
-from fesurrogate.build.field_guess import EnsuredField, ensure_field_network, ensure_image
+from fesurrogate.build.field_network import EnsuredField, ensure_field_network
 from fesurrogate.build.materials import load_material
 from fesurrogate.cli import main
 from fesurrogate.config import Settings, read_config

@@ -68,7 +68,7 @@ def generate(
 
             learned = f"\nwrote {ensure_guess(settings, made, comm)}"
             if settings.train.model == "field_network":
-                from fesurrogate.build.field_guess import ensure_image
+                from fesurrogate.build.cell_image import ensure_image
 
                 learned += f"\nwrote {ensure_image(settings, comm, allow_code=allow_code)}"
     verb, head = "reused" if reused else "wrote", made.manifest
@@ -100,7 +100,7 @@ def train(
     comm = context.obj
     start_log(comm, verbose)
     settings = moved(settings_of(config, comm), output)
-    from fesurrogate.build.field_guess import EnsuredField, ensure_field_network
+    from fesurrogate.build.field_network import EnsuredField, ensure_field_network
     from fesurrogate.build.model import EnsuredModel, ensure_model
 
     with about(config):
