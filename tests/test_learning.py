@@ -356,6 +356,8 @@ def test_what_cannot_learn_is_refused() -> None:
         untaught(metal, TRAIN, tolerance=0.01)
     with pytest.raises(InputError, match="deviation"):
         untaught(LAW, replace(TRAIN, ensemble=1), tolerance=0.01, measures=["deviation"])
+    with pytest.raises(InputError, match="judged by"):
+        untaught(LAW, TRAIN, tolerance=0.01, measures=["expected"])
     warned = Guarded(LAW, LAW, Trust([FixedMeasure(Violation(FINITE, 1.0))], 0.01), policy="warn")
     with pytest.raises(InputError, match="fallback"):
         Learning(warned, TRAIN)

@@ -94,6 +94,11 @@ def untaught(
         )
     deviates = train.ensemble > 1 or train.model == "gaussian_process"
     names = tuple(measures or (("deviation",) if deviates else ("novelty",)))
+    if not set(names) <= {"deviation", "novelty"}:
+        raise InputError(
+            f"measures are {list(names)}; what is learned in the run is judged by 'deviation', "
+            "'novelty' or both"
+        )
     if "deviation" in names and not deviates:
         raise InputError(
             f"measures are {list(names)}, but a single model {train.model!r} has no deviation; "
