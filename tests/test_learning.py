@@ -201,6 +201,15 @@ def test_chosen_points_of_all_ranks_come_in_the_order_of_choice() -> None:
     np.testing.assert_array_equal(every[whole["number"]], found.inputs)
 
 
+def test_the_choice_among_points_as_far_as_others_is_the_same_in_any_order() -> None:
+    """Of a symmetric lattice, where one distance is that of many."""
+    axis = np.linspace(-1.0, 1.0, 5)
+    every = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
+    shuffled = every[np.random.default_rng(1).permutation(len(every))]
+    one, other = (pick(COMM, share(rows), every[:0], 9) for rows in (every, shuffled))
+    np.testing.assert_array_equal(one.inputs, other.inputs)
+
+
 def fails(*arguments: Any) -> Any:
     """Stand for a fit."""
     raise RuntimeError("linalg.lstsq: no")
