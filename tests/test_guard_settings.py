@@ -10,16 +10,19 @@ from dolfinx.mesh import locate_entities, meshtags
 from guarding import ELASTIC, alone, direct, trained, with_guard
 from mpi4py import MPI
 
-from fesurrogate.build import ensure_dataset, ensure_model
+from fesurrogate.build import ensure_dataset, ensure_model, load_material
 from fesurrogate.build.calibration import calibration_of
 from fesurrogate.build.problem import build_problem
 from fesurrogate.combine import Balanced, Guarded
 from fesurrogate.config import Settings, read_config
+from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.fem.mesh import TaggedMesh, rectangle
 from fesurrogate.fem.points import point_weights
 from fesurrogate.run import run
 from fesurrogate.run.audit import audit
+from fesurrogate.surrogate.model_file import load_trust
+from fesurrogate.trust import trust_from
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
@@ -53,8 +56,41 @@ def test_the_guarded_run_is_within_the_tolerance_of_the_direct_one(problem: Sett
     away = COMM.allreduce(int(field.response.report["fallback"].sum()))
     assert 0 < away < COMM.allreduce(field.num_points)
     last = found.history[-1].fallback
-    assert last is not None and sum(last.values()) == away and last["deviation"] > 0
+    assert last is not None and sum(last.values()) == away and last["expected"] > 0
     assert truthful.history[-1].fallback is None and found.audit is None
+
+
+@pytest.fixture(scope="module")
+def polynomial(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of an ensemble of polynomials, calibrated with 160 points."""
+    few = "[calibration]\nsamples = 96"
+    assert few in ELASTIC
+    return trained(
+        tmp_path_factory.mktemp("polynomial"), COMM, ELASTIC.replace(few, "[calibration]"),
+        guard="", train='model = "polynomial"\nensemble = 4\nvalidation = 0.3',
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("tolerance", [0.001, 0.002, 0.005])
+@pytest.mark.parametrize("deviates", [True, False])
+def test_of_unseen_points_few_are_trusted_wrongly_and_most_of_the_good_ones_are(
+    polynomial: Settings, tolerance: float, deviates: bool
+) -> None:
+    """Inside and outside of the envelope, by an ensemble and as of a model that reports nothing."""
+    law, model = load_material(direct(polynomial)), load_material(alone(polynomial))
+    strain = stretches(law.kinematics, 400, 0.28, seed=7)[:, 0]
+    truth, answer = law.evaluate(strain, tangent=False), model.evaluate(strain)
+    arrays = dict(load_trust(polynomial.model))
+    if not deviates:
+        del arrays["doubt.deviation"]
+    trust = trust_from(arrays, law.kinematics, tolerance)
+    assert trust.names == ("expected", "violation")
+    error = np.linalg.norm(answer.stress - truth.stress, axis=1) / arrays["scale"][0]
+    trusted = trust.trusted(trust.doubts(strain, np.zeros((400, 0)), answer))
+    good = error < 0.5 * tolerance
+    assert good.sum() > 100 and (error > tolerance).sum() >= 20
+    assert (error[trusted] > tolerance).mean() <= 0.05
+    assert trusted[good].mean() >= 0.8
 
 
 @pytest.mark.parametrize("policy", ["error", "cutback"])
@@ -197,7 +233,7 @@ def test_what_cannot_be_guarded_is_refused(problem: Settings) -> None:
     novel = replace(material.guard, measures=None)  # the best there is
     model = build_problem(replace(again, material=replace(material, guard=novel)), COMM)
     found = model.materials["material"].material
-    assert isinstance(found, Guarded) and found.trust.names == ("novelty", "violation")
+    assert isinstance(found, Guarded) and found.trust.names == ("expected", "violation")
 
 
 def test_nothing_exact_to_fall_back_on_is_refused(tmp_path: Path) -> None:

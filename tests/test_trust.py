@@ -12,11 +12,14 @@ from fesurrogate.material import Material, Response
 from fesurrogate.trust import (
     CalibratedMeasure,
     Deviation,
+    Expected,
     FixedMeasure,
     Novelty,
     Trust,
     Violation,
     calibrate,
+    expected,
+    measures_of,
     stress_scale,
     training_inputs,
 )
@@ -90,6 +93,75 @@ def test_novelty_is_zero_at_samples_grows_outside_and_does_not_see_rotations() -
     np.testing.assert_allclose(novelty.doubt(turned, none, answer), inner, atol=1e-10)
     unseen[0] = np.nan
     assert novelty.doubt(unseen, none, answer)[0] == np.inf
+
+
+def known_points(count: int, *, seed: int) -> tuple[list[CalibratedMeasure], np.ndarray]:
+    """Measures that each know a part of the error, and doubts as of points to come."""
+    rng = np.random.default_rng(seed)
+    training = training_inputs(generate(LAW, stretches(FINITE, 50, 0.2)))
+    measures = measures_of(FINITE, training, 1.0, deviates=True)[:3]
+    parts = np.exp(rng.normal(size=(count, 3)))
+    one, other, _ = (parts + [measure.floor for measure in measures]).T
+    error = 1e-2 * one**0.7 * other**1.5 * np.exp(0.3 * rng.normal(size=count))
+    return [
+        CalibratedMeasure(measure, part, error)
+        for measure, part in zip(measures, parts.T, strict=True)
+    ], parts
+
+
+@pytest.mark.parametrize("tolerance", [0.003, 0.01, 0.03])
+def test_measures_together_trust_what_each_alone_does_not(tolerance: float) -> None:
+    """Both bars hold for points to come, as for none of the measures alone."""
+    known, _ = known_points(200, seed=3)
+    unseen, parts = known_points(20000, seed=4)
+    error = unseen[0].error
+    joint = expected(known)
+    assert isinstance(joint.measure, Expected)
+    b = joint.measure.coefficients
+    np.testing.assert_allclose(b[1:3], [0.7, 1.5], atol=0.15)
+    assert 0.0 <= b[3] < 0.15  # knows nothing
+    floors = [measure.floor for measure in joint.measure.parts]
+    doubt = np.exp(b[0] + np.log(parts + floors) @ b[1:])
+    trusted = doubt <= joint.limit(tolerance)
+    assert (error[trusted] > tolerance).mean() <= 0.05
+    assert trusted[error < tolerance / 2].mean() >= 0.8
+    for alone, doubts in zip(known, parts.T, strict=True):
+        assert (doubts <= alone.limit(tolerance))[error < tolerance / 2].mean() < 0.7
+
+
+def test_the_expected_error_is_a_typical_one_and_reaches_no_farther_than_known() -> None:
+    training = generate(LAW, stretches(FINITE, 100, 0.2))
+    scale = stress_scale(training)
+    measures = measures_of(FINITE, training_inputs(training), scale, deviates=True)
+    unseen = generate(LAW, stretches(FINITE, 200, 0.35, seed=1), tangents=False)
+    joint = expected(calibrate(Doubtful(), measures, unseen, scale=scale))
+    strain = stretches(FINITE, 1000, 0.35, seed=2)[:, 0]
+    answer = Doubtful().evaluate(strain)
+    doubt = joint.measure.doubt(strain, np.zeros((1000, 0)), answer)
+    error = np.linalg.norm(answer.stress - LAW.evaluate(strain).stress, axis=1) / scale
+    assert abs(np.log(doubt / error).mean()) < 0.1
+    assert np.log(doubt / error).std() < 0.4  # what exp(wave - 0.5) varies by
+    far = FINITE.rest + 4.0 * (strain[:5] - FINITE.rest)
+    there = joint.measure.doubt(far, np.zeros((5, 0)), Doubtful().evaluate(far))
+    assert np.isinf(there[np.linalg.norm(far - FINITE.rest, axis=1) > 1.5]).all()
+
+
+def test_from_few_points_nothing_is_expected_and_nothing_trusted() -> None:
+    few, _ = known_points(19, seed=3)
+    joint = expected(few)
+    assert joint.limit(1.0) == -np.inf
+    strain = stretches(FINITE, 5, 0.1)[:, 0]
+    answer = Doubtful().evaluate(strain)
+    assert np.isinf(joint.measure.doubt(strain, np.zeros((5, 0)), answer)).all()
+
+
+def test_parts_of_other_points_are_refused() -> None:
+    known, _ = known_points(200, seed=3)
+    other, _ = known_points(200, seed=5)
+    with pytest.raises(InputError, match="two or more measures"):
+        expected(known[:1])
+    with pytest.raises(InputError, match="same points"):
+        expected([known[0], other[1]])
 
 
 def test_violations() -> None:

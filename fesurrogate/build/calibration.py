@@ -11,10 +11,8 @@ from fesurrogate.data.dataset import Dataset
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
 from fesurrogate.trust import (
-    Deviation,
-    Measure,
-    Novelty,
     calibrate,
+    measures_of,
     recorded,
     stress_scale,
     training_inputs,
@@ -58,12 +56,11 @@ def trust_record(surrogate: Material, training: Dataset, unseen: Dataset) -> dic
         InputError: The datasets do not match, or hold too few points.
     """
     scale, inputs = stress_scale(training), training_inputs(training)
-    measures: list[Measure] = [Novelty(training.kinematics, inputs)]
     report = surrogate.evaluate(
         surrogate.kinematics.rest[None], parameters=np.atleast_2d(_middle(training))
     ).report
-    if "standard_deviation" in report:
-        measures.append(Deviation(scale))
+    deviates = "standard_deviation" in report
+    measures = measures_of(training.kinematics, inputs, scale, deviates=deviates)
     return recorded(calibrate(surrogate, measures, unseen, scale=scale), inputs, scale)
 
 

@@ -57,7 +57,7 @@ class GuardSettings:
     reference: str = "rve"  # the kind that answers where it is not
     tolerance: float = 0.01  # stress error, relative to the root mean square of the training data
     policy: Literal["fallback", "cutback", "warn", "error"] = "fallback"
-    measures: tuple[Literal["deviation", "novelty"], ...] | None = None  # the best there is if None
+    measures: tuple[Literal["expected", "deviation", "novelty"], ...] | None = None  # the first
     audit: int = 0  # points at the end of a run at which the reference is solved as well
     certify: bool = False  # whether a run ends with the reference's answer at the last load
     max_increments: int = 100  # of a path that the reference can be led along, with history

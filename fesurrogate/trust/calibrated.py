@@ -15,8 +15,15 @@ from fesurrogate.kinematics import Array, BoolArray
 from fesurrogate.material import Response
 from fesurrogate.trust.measures import Measure
 
-RISK = 0.05
-"""Share of points like those at the limit whose error may exceed the tolerance."""
+SMALLEST = 1e-16
+"""Error below which all are alike."""
+
+AIM = 0.03
+"""Share of the trusted points whose error exceeds the tolerance, at which a limit aims. What is
+promised is 0.05: few points are known by which the limit is set."""
+
+MOST = 0.25
+"""Share of the points just at the limit whose error may exceed the tolerance."""
 
 
 @final
@@ -47,27 +54,34 @@ class CalibratedMeasure:
             raise InputError(f"measure {self.measure.name!r}: doubts or errors are NaN")
 
     def limit(self, tolerance: float) -> float:
-        """Return the largest doubt at which an error above the tolerance is unlikely enough.
+        """Return the largest doubt up to which errors above the tolerance are rare enough.
 
-        The logarithm of the error grows with the doubt by isotonic regression, and lies above that
-        by no more than a margin in all but a share :data:`RISK` of the points. The limit is the
-        largest doubt seen at which regression and margin stay below the tolerance: beyond the
-        doubts seen nothing is known, and nothing trusted.
+        The logarithm of the error grows with the doubt by isotonic regression, and departs from
+        that as it does at the points that are known. Of points up to the limit at most a share
+        :data:`AIM` then exceeds the tolerance, by this model and by count; of those at the limit a
+        share :data:`MOST`. Beyond the doubts seen nothing is known, and nothing trusted.
 
-        Source: R. E. Barlow, D. J. Bartholomew, J. M. Bremner and H. D. Brunk, Statistical
-            Inference under Order Restrictions, Wiley 1972, for the regression; the margin is a
-            quantile as in split conformal prediction (:mod:`fesurrogate.train.calibration`).
+        Source: Y. Geifman and R. El-Yaniv, Selective classification for deep neural networks,
+            NeurIPS 2017, for a limit from the risk of what is selected; R. E. Barlow, D. J.
+            Bartholomew, J. M. Bremner and H. D. Brunk, Statistical Inference under Order
+            Restrictions, Wiley 1972, for the regression.
         """
         finite = np.isfinite(self.doubt) & np.isfinite(self.error)
         order = np.argsort(self.doubt[finite], kind="stable")
-        doubt = self.doubt[finite][order]
+        doubt, error = self.doubt[finite][order], self.error[finite][order]
         if not len(doubt):
             return -np.inf
-        error = np.log(np.maximum(self.error[finite][order], 1e-16))
+        error = np.log(np.maximum(error, SMALLEST))
+        allowed = np.log(max(tolerance, SMALLEST))
         typical = isotonic_regression(error).x
-        margin = np.quantile(error - typical, 1.0 - RISK)
-        safe = np.flatnonzero(typical + margin <= np.log(max(tolerance, 1e-300)))
-        return float(doubt[safe[-1]]) if len(safe) else -np.inf
+        rest = np.sort(error - typical)
+        exceeds = 1.0 - np.searchsorted(rest, allowed - typical, side="right") / len(rest)
+        count = np.arange(1, len(doubt) + 1)
+        modelled = np.cumsum(exceeds) / count
+        counted = np.cumsum(error > allowed) / count
+        last = np.append(doubt[1:] > doubt[:-1], True)  # of equal doubts all or none
+        safe = (modelled <= AIM) & (counted <= AIM) & (exceeds <= MOST) & last
+        return float(doubt[safe].max(initial=-np.inf))
 
 
 @final

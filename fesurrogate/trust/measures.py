@@ -19,9 +19,11 @@ class Measure(ABC):
 
     Attributes:
         name: One word, for reports and files.
+        floor: Doubt far below which a difference says nothing of the error.
     """
 
     name: str
+    floor: float = 1.0
 
     @abstractmethod
     def doubt(
@@ -48,7 +50,7 @@ class Novelty(Measure):
         InputError: Too few samples, a wrong number of columns, or numbers that are not finite.
     """
 
-    name = "novelty"
+    name, floor = "novelty", 0.1
 
     def __init__(self, kinematics: Kinematics, inputs: Array) -> None:
         q = inputs_of(kinematics, kinematics.rest[None], np.zeros((1, 0))).shape[1]
@@ -92,7 +94,7 @@ class Deviation(Measure):
         InputError: It is not positive.
     """
 
-    name = "deviation"
+    name, floor = "deviation", 1e-9
 
     def __init__(self, scale: float) -> None:
         if not (np.isfinite(scale) and scale > 0.0):
@@ -105,6 +107,44 @@ class Deviation(Measure):
         if found is None:
             return np.full(len(strain), np.inf)
         return np.where(np.isfinite(found), found / self.scale, np.inf)
+
+
+@final
+class Magnitude(Measure):
+    """The stress that is answered, over its unit: errors are in that, and grow with the stress.
+
+    Args:
+        scale: Unit of stress: the root mean square of |stress| in the dataset.
+    """
+
+    name, floor = "magnitude", 0.05
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def doubt(self, strain: Array, parameters: Array, response: Response) -> Array:
+        """Return |stress| over the scale; inf where it is no number."""
+        size = np.linalg.norm(response.stress, axis=1) / self.scale
+        return np.where(np.isfinite(size), size, np.inf)
+
+
+@final
+class Reach(Measure):
+    """The distance of the strain from rest, which no rotation changes.
+
+    Args:
+        kinematics: The strain measure.
+    """
+
+    name, floor = "reach", 0.01
+
+    def __init__(self, kinematics: Kinematics) -> None:
+        self.kinematics = kinematics
+
+    def doubt(self, strain: Array, parameters: Array, response: Response) -> Array:
+        """Return the norm of the objective strain components."""
+        size = np.linalg.norm(inputs_of(self.kinematics, strain, parameters[:, :0]), axis=1)
+        return np.where(np.isfinite(size), size, np.inf)
 
 
 @final
@@ -135,6 +175,25 @@ class Violation(Measure):
             diagonal = np.einsum("nii->ni", response.tangent)
             broken |= np.nan_to_num(diagonal, nan=-1.0).min(axis=1, initial=np.inf) < 0.0
         return np.where(broken, np.inf, 0.0)
+
+
+def measures_of(
+    kinematics: Kinematics,
+    inputs: Array,  # (k, q + p), of the training samples
+    scale: float,
+    *,
+    deviates: bool,
+) -> list[Measure]:
+    """Return the measures by which a model is calibrated.
+
+    Args:
+        kinematics: The model's.
+        inputs: From :func:`inputs_of`.
+        scale: Root mean square of |stress| of the training data.
+        deviates: Whether the model reports a standard deviation.
+    """
+    measures = [Novelty(kinematics, inputs), Magnitude(scale), Reach(kinematics)]
+    return [Deviation(scale), *measures] if deviates else measures
 
 
 def inputs_of(
