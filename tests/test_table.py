@@ -139,6 +139,14 @@ def test_splines_converge_with_order_4() -> None:
     assert (abs(orders - [4, 3]) < 0.5).all(), orders
 
 
+@pytest.mark.parametrize("degree", [1, 3])
+def test_another_grid_is_answered_as_its_points(degree: int) -> None:
+    axes, finer = axes_of(4, 5, 3), axes_of(7, 6, 2)
+    entries = np.random.default_rng(0).standard_normal((4, 5, 3, 2))
+    table = Gridded.through(axes, entries, degree)
+    np.testing.assert_allclose(table.on_grid(finer), table.evaluate(grid(finer))[0], atol=1e-13)
+
+
 # -- the Material ---------------------------------------------------------------------------
 
 

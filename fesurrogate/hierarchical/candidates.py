@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from fesurrogate.errors import InputError
-from fesurrogate.hierarchical.axes import Axis, grid
+from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations import (
     Decoded,
     Gridded,
@@ -21,7 +21,7 @@ from fesurrogate.hierarchical.representations import (
     Train,
     decomposed,
 )
-from fesurrogate.hierarchical.representations.forms import Form
+from fesurrogate.hierarchical.representations.forms import Form, decoded
 from fesurrogate.hierarchical.representations.polynomial import exponents
 from fesurrogate.hierarchical.strains import PREFIX
 from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
@@ -134,13 +134,15 @@ class Candidates:
     def _smooth(self) -> Kept:
         return self.table.smoothed().way(self.name)
 
-    def refilled(self, counts: tuple[int, ...]) -> tuple[list[Axis], Array]:  # (k₁, ..., k_p, ...)
+    def refilled(self, counts: tuple[int, ...]) -> tuple[list[Axis], Array]:  # p, (N, ...)
         """Return evenly spaced axes with so many values, and entries from splines of the table."""
         axes = [
             Axis(axis.name, np.linspace(axis.values[0], axis.values[-1], count), axis.unit)
             for axis, count in zip(self.table.axes, counts, strict=True)
         ]
-        return axes, self._smooth.evaluate(grid(axes))[0]
+        smooth = self._smooth.representation
+        assert isinstance(smooth, Gridded)
+        return axes, decoded(self._smooth.form, smooth.on_grid(axes), None, self._smooth.shape)[0]
 
     @cached_property
     def splines(self) -> list[Candidate]:

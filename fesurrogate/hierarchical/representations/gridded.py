@@ -76,6 +76,14 @@ class Gridded(Representation):
         values = summed(None)
         return values, np.stack([summed(k) for k in range(p)], axis=-1) if slopes else None
 
+    def on_grid(self, axes: Sequence[Axis]) -> Array:  # (N, c)
+        """Return the numbers at all points of another grid, axis by axis."""
+        found = self._coefficients
+        for k, (spline, axis) in enumerate(zip(self._splines, axes, strict=True)):
+            moved = np.tensordot(spline.matrix(axis.values), found, axes=(1, k))
+            found = np.moveaxis(moved, 0, k)
+        return np.ascontiguousarray(found).reshape(-1, self.outputs)
+
     def arrays(self) -> dict[str, Array]:
         """Return the coefficients; of degree 1 they are the entries."""
         axes = {f"axis{k}": axis.values for k, axis in enumerate(self._axes)}

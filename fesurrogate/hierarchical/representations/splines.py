@@ -67,6 +67,17 @@ class Spline:
             found = np.stack(rate, axis=1)
         return span - d, np.stack(weights, axis=1), found
 
+    def matrix(
+        self,
+        points: Array,  # (n,)
+    ) -> Array:  # (n, k)
+        """Return the weights of all B-splines at points."""
+        first, weights, _ = self.local(points)
+        found = np.zeros((len(points), self.count))
+        for j in range(self.degree + 1):
+            found[np.arange(len(points)), first + j] = weights[:, j]
+        return found
+
     def coefficients(
         self,
         entries: Array,  # (..., k, ...), at the values
@@ -75,10 +86,7 @@ class Spline:
         """Return the coefficients of the spline through entries along one of their axes."""
         if self.degree == 1:
             return entries
-        first, weights, _ = self.local(self._values)
-        matrix = np.zeros((self.count, self.count))
-        for j in range(self.degree + 1):
-            matrix[np.arange(self.count), first + j] = weights[:, j]
         moved = np.moveaxis(entries, axis, 0)
+        matrix = self.matrix(self._values)
         solved = np.linalg.solve(matrix, moved.reshape(self.count, -1)).reshape(moved.shape)
         return np.moveaxis(np.asarray(solved, dtype=np.float64), 0, axis)
