@@ -89,6 +89,47 @@ def save_problem(
         "tallies": [_tally(f, comm) for f in fields.values()],
         "extra": dict(saved.extra),
     }
+    whole = {
+        f"fields/{k}/snapshot/{name}": array
+        for k, arrays in enumerate(snapshots)
+        for name, array in arrays.items()
+    }
+    rows = [*_rows(problem, fields), *_rows_beside(beside)]
+    path = _written(store, rows, facts, comm, whole=whole)
+    if comm.rank == 0:
+        store.prune()
+    return path
+
+
+def save_beside(
+    store: Store, beside: Sequence[PointRows], facts: Mapping[str, Any], comm: MPI.Intracomm
+) -> Path:
+    """Write rows of points alone, which :func:`load_beside` gives back. Collective.
+
+    Args:
+        store: Where; what is there stays.
+        beside: Fields, with rows of their points.
+        facts: What JSON can say.
+        comm: The ranks.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: It cannot be written; on all ranks.
+    """
+    return _written(store, _rows_beside(beside), facts, comm)
+
+
+def _written(
+    store: Store,
+    rows: Sequence[tuple[str, NDArray]],
+    facts: Mapping[str, Any],
+    comm: MPI.Intracomm,
+    *,
+    whole: Mapping[str, NDArray] | None = None,
+) -> Path:
+    """Write rows of all ranks, and arrays that are alike on all, to the next file of a store."""
     path: Path | None = None
     failure: Exception | None = None
     with ExitStack() as stack:
@@ -97,19 +138,16 @@ def save_problem(
             sink = stack.enter_context(store.writer()) if comm.rank == 0 else None
         except OSError as error:
             failure = error
-        for name, rows in [*_rows(problem, fields), *_rows_beside(beside)]:
+        for name, array in rows:
             try:
-                write_rows(sink, name, rows, comm)
+                write_rows(sink, name, array, comm)
             except Exception as error:
                 sink, failure = None, failure or error  # the others still send
         try:
             if sink is not None:
-                for k, arrays in enumerate(snapshots):
-                    for name, array in arrays.items():
-                        key = f"fields/{k}/snapshot/{name}"
-                        sink.add(key, array.shape, array.dtype, iter([array]))
+                for name, array in (whole or {}).items():
+                    sink.add(name, array.shape, array.dtype, iter([array]))
                 path = sink.finish(facts, store.pattern())
-                store.prune()
         except Exception as error:
             failure = failure or error
     reason = getattr(failure, "strerror", None) or str(failure)

@@ -67,6 +67,26 @@ class Store:
             raise InputError(f"no checkpoint can be used: {'; '.join(reasons)}; run without it")
         return None
 
+    def opened(self, number: int) -> Archive | None:
+        """Open a file by its number; None where it is not there.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        for path in self.paths():
+            match = FILE.fullmatch(path.name)
+            if match is not None and int(match[1]) == number:
+                return read_archive(path, digest=match[2])
+        return None
+
+    def cut(self, count: int) -> None:
+        """Remove all files behind the first ``count`` numbers, and what was half-written."""
+        for path in self.folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        for path in self.paths():
+            if int(path.name[:8]) > count:
+                path.unlink(missing_ok=True)
+
     def writer(self) -> ArchiveWriter:
         """Begin a checkpoint."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,19 @@ class Recorder:
         self._steps.append({name: now[name] for name in self._kept})  # not states and hints
         self._dt.append(increment.dt)
 
+    def newest(self) -> dict[str, Any]:  # each (n, ...)
+        """Return what was remembered of the last increment."""
+        return self._steps[-1]
+
+    def take(
+        self,
+        step: Mapping[str, Any],  # each (n, ...)
+        dt: float,
+    ) -> None:
+        """Remember an increment of before, as :meth:`newest` gave it."""
+        self._steps.append(dict(step))
+        self._dt.append(dt)
+
     def dataset(self, meta: Mapping[str, Any] | None = None) -> Dataset:
         """Return the paths of the points of all ranks, on every rank. Collective.
 

@@ -103,7 +103,9 @@ class Recorder:
         self.micro = None
         if wanted.micro and has_cells(model):
             self.micro = MicroOutput(model, output, taken=taken.micro)
-        self.paths = PathOutput(model, output) if wanted.paths and output is not None else None
+        self.paths = None
+        if wanted.paths and output is not None:
+            self.paths = PathOutput(model, output, [entry.time for entry in self.history])
         self._writer = None
         if output is not None and wanted.fields:
             self._writer = FieldWriter(output / "fields.xdmf", mesh, keep=len(self.history))
