@@ -97,7 +97,7 @@ class SurrogateTangent(Material):
         """Ask the surrogate for tangents, and the reference for all else. Collective."""
         own_hint, other_hint = np.split(hint, [self.reference.num_hint], axis=1)
         n, m = strain.shape
-        known = np.zeros(n, dtype=bool)  # whose tangent the surrogate has
+        known: BoolArray = np.zeros(n, dtype=bool)  # whose tangent the surrogate has
         moduli: Array | None = np.full((n, m, m), np.nan) if tangent else None
         if moduli is not None and not self.consistent:
             guessed = self.surrogate.evaluate(
