@@ -8,6 +8,7 @@ import ufl
 from dolfinx import fem, mesh
 from dolfinx.fem import petsc as fem_petsc
 from mpi4py import MPI
+from petsc4py import PETSc
 
 from fesurrogate import ConvergenceError, InputError, Kinematics, Material, Response
 from fesurrogate.config import TrainSettings
@@ -407,6 +408,17 @@ def test_a_load_beyond_all_numbers_ends_with_a_message() -> None:
 
     with pytest.raises(ConvergenceError, match="residual"):
         run_increments(problem, overload, [1.0], max_cuts=1)
+
+
+def test_options_of_the_package_reach_the_factorisation() -> None:
+    """PETSc reads them when the matrix is first factorised; none is left in its database."""
+    law = NeoHookean(2, shear_modulus=MU, lame=LAM)
+    options = {"mat_mumps_icntl_14": "77"}
+    problem, apply_load, _ = stretched(law, MPI.COMM_SELF, n=2, options=options)
+    apply_load(0.2)
+    assert problem.solve().converged
+    assert problem.snes.ksp.pc.getFactorMatrix().getMumpsIcntl(14) == 77
+    assert not PETSc.Options().hasName("macro_mat_mumps_icntl_14")
 
 
 def test_petsc_options_that_cannot_be_are_refused() -> None:

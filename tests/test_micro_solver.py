@@ -215,6 +215,26 @@ def test_the_command_line_wins(factorised: list[int]) -> None:
     np.testing.assert_allclose(warm.tangent, usual.evaluate(F).tangent, rtol=0, atol=1e-7)
 
 
+def factors(rve: RVEMaterial) -> list[PETSc.Mat]:
+    """Return the factorisations of the start and of the last point."""
+    rve.evaluate(strains(rve, 2))
+    solver = rve.problem.solver
+    solver.factorise()
+    assert solver._reference is not None
+    return [each.pc.getFactorMatrix() for each in (solver._reference, solver._snes.ksp)]
+
+
+def test_options_of_the_package_reach_every_factorisation() -> None:
+    """PETSc reads them when a matrix is first factorised, long after the TOML's are gone."""
+    from fesurrogate.fem.petsc_options import petsc_options
+
+    given = {"pc_type": "lu", "pc_factor_mat_solver_type": "mumps", "mat_mumps_icntl_14": "77"}
+    with petsc_options("own_", given):
+        rve = layers(prefix="own_")
+    assert [factor.getMumpsIcntl(14) for factor in factors(rve)] == [77, 77]
+    assert not PETSc.Options().hasName("own_mat_mumps_icntl_14")
+
+
 @pytest.mark.parametrize("gdim", [2, 3])
 def test_iterations_answer_as_factorisations_do(gdim: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both to rtol in equilibrium; the tangent to rtol too, by its columns to the root of it."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fesurrogate.build.cell_makers import make_cell_of
-from fesurrogate.build.context import Context, naming, petsc_options
+from fesurrogate.build.context import Context, naming
 from fesurrogate.build.factory import check_kinematics, from_factory
 from fesurrogate.build.laws import make_phase
 from fesurrogate.config.cell import RVESettings
@@ -29,6 +29,7 @@ def solved_cell(table: RVESettings, context: Context) -> tuple[Any, dict[str, st
 
 def fill_cell(cell: Any, phases: Mapping[str, Any], table: RVESettings, context: Context) -> Any:
     """Return the RVEMaterial of a cell whose phases are given."""
+    from fesurrogate.fem.petsc_options import petsc_options
     from fesurrogate.micro import RVEMaterial
 
     with petsc_options("micro_", context.micro_options or {}):

@@ -62,20 +62,3 @@ def naming(where: str) -> Iterator[None]:
         raise _NamedError(f"{where}.{error.where}", error.text) from None
     except InputError as error:
         raise _NamedError(where, str(error)) from error
-
-
-@contextmanager
-def petsc_options(prefix: str, options: Mapping[str, Any]) -> Iterator[None]:
-    """Put options into PETSc's database for a while, except those that the user has typed."""
-    from petsc4py import PETSc
-
-    database: Any = PETSc.Options()  # type: ignore[attr-defined]
-    ours = {prefix + key: value for key, value in options.items()}
-    ours = {key: value for key, value in ours.items() if not database.hasName(key)}
-    for key, value in ours.items():
-        database[key] = value
-    try:
-        yield
-    finally:
-        for key in ours:
-            database.delValue(key)

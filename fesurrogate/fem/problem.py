@@ -16,7 +16,7 @@ from petsc4py import PETSc
 
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.near_null_space import rigid_body_modes
-from fesurrogate.fem.petsc_options import set_from_options
+from fesurrogate.fem.petsc_options import petsc_options, set_from_options
 from fesurrogate.kinematics import Array
 
 DEFAULT_OPTIONS: Mapping[str, Any] = {
@@ -127,7 +127,8 @@ class MacroProblem:
         self._switched = False  # to consistent tangents, in this solve
         self._has_stiffness = False  # from a solve before
         self._standing = False  # whether the fields answer as accepted, and as at no other u
-        self.snes = self._build_snes(prefix, {**DEFAULT_OPTIONS, **(options or {})})
+        self._prefix, self._options = prefix, dict(options or {})
+        self.snes = self._build_snes(prefix, {**DEFAULT_OPTIONS, **self._options})
 
     def _build_snes(self, prefix: str, options: Mapping[str, Any]) -> PETSc.SNES:
         snes = PETSc.SNES().create(self.u.function_space.mesh.comm)
@@ -250,7 +251,8 @@ class MacroProblem:
         wanted = HELD * self._largest if atol is None else atol
         if self._sets_atol and wanted > 0.0:
             self.snes.setTolerances(atol=wanted)
-        self.snes.solve(None, self._solution)
+        with petsc_options(self._prefix, self._options):  # the factorisation looks for its own
+            self.snes.solve(None, self._solution)
         reason = self.snes.getConvergedReason()
         if reason > 0:
             self._set_unknown(self._solution)

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from petsc4py import PETSc
 
-from fesurrogate.fem.petsc_options import set_from_options
+from fesurrogate.fem.petsc_options import petsc_options, set_from_options
 from fesurrogate.kinematics import Array
 from fesurrogate.micro.conjugate import conjugate_gradients
 from fesurrogate.micro.constraint import galerkin_map
@@ -81,6 +81,7 @@ class CellSolver:
             snes.ksp.setType("preonly")
             set_factorisation(snes.ksp.pc, symmetric=symmetric)
         set_from_options(snes)
+        self._options = PETSc.Options(prefix).getAll()  # factorisations of points look for theirs
         self._most = snes.getTolerances()[3]  # iterations, those of the start included
         self._iterative = snes.ksp.getType() != "preonly"
 
@@ -211,7 +212,8 @@ class CellSolver:
         snes, self._keeps = self._snes, before is not None and not self._iterative
         snes.setTolerances(atol=tolerance, max_it=self._most - (before or 0))
         self._solution.setArray(guess)
-        snes.solve(None, self._solution)
+        with petsc_options(self._prefix, self._options):
+            snes.solve(None, self._solution)
         iterations = snes.getIterationNumber()
         self._ksp = snes.ksp if iterations else self._reference
         if self._iterative:
@@ -241,7 +243,8 @@ class CellSolver:
         self._update_matrix()
         self._ksp = self._snes.ksp
         self._ksp.setOperators(self._matrix)
-        self._ksp.setUp()
+        with petsc_options(self._prefix, self._options):
+            self._ksp.setUp()
 
     def relaxed(
         self,
