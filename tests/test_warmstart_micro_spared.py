@@ -16,7 +16,7 @@ from fesurrogate.micro import RVEMaterial
 from fesurrogate.micro import solver as solver_module
 from fesurrogate.micro.conjugate import conjugate_gradients
 from fesurrogate.micro.factor import SymmetricFactor
-from fesurrogate.warmstart import FluctuationModes, Sensitivity, fit_modes
+from fesurrogate.warmstart import FluctuationModes, Sensitivity, learn_modes
 
 RNG = np.random.default_rng(5)
 FAR = (100.0, 0.0)  # steps of the start that a factorisation is said to cost, whatever the cell
@@ -45,11 +45,7 @@ def factorised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def learned(gdim: int) -> FluctuationModes:
     """A guess of the layers, from fluctuations and their derivatives."""
     rve = layers(gdim=gdim)
-    F = stretches(rve.kinematics, 60, 0.1)[:, 0]
-    solved = rve.beginning_with(Sensitivity(rve.kinematics)).evaluate(F)
-    u, m = rve.num_unknowns, rve.kinematics.size
-    columns = solved.hint[:, u + m :].reshape(len(F), u, m)
-    return fit_modes(rve.kinematics, F, solved.hint[:, :u], relaxations=columns)
+    return learn_modes(rve, stretches(rve.kinematics, 60, 0.1)[:, 0])
 
 
 def unseen(rve: RVEMaterial, n: int) -> Array:

@@ -11,6 +11,7 @@ from fesurrogate.warmstart.dynamic_modes import DynamicModes
 from fesurrogate.warmstart.extrapolation import Extrapolation
 from fesurrogate.warmstart.fit import fit_modes
 from fesurrogate.warmstart.increments import Sensitivity, Zero
+from fesurrogate.warmstart.learn import learn_modes
 from fesurrogate.warmstart.modes import FluctuationModes
 from fesurrogate.warmstart.surrogate import Led
 
@@ -22,4 +23,5 @@ __all__ = [
     "Sensitivity",
     "Zero",
     "fit_modes",
+    "learn_modes",
 ]
