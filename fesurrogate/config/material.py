@@ -100,7 +100,7 @@ class MaterialSettings:
     guard: GuardSettings | None = None  # of kind "network" or "table"
     learning: LearningSettings | None = None  # of a guarded "network": it is fitted in the run
     balanced: bool = True  # points of an RVE go to the ranks that have time
-    tangent: str | None = None  # the kind whose tangent Newton takes for kind "rve"; its own if None
+    tangent: str | None = None  # kind whose tangent Newton takes for kind "rve"; None: its own
 
     def __post_init__(self) -> None:
         check_kind(self.kind, KINDS)

@@ -63,7 +63,8 @@ def _groups(
     model: MacroModel, points: int | None
 ) -> dict[GuardSettings, list[MaterialField]]:  # in the order of the fields
     """Return the fields that are audited by the guard before them; regions may share one."""
-    settings, groups = model.settings, {}
+    settings = model.settings
+    groups: dict[GuardSettings, list[MaterialField]] = {}
     for name, field in model.fields.items():
         table = settings.regions.get(name)
         table = settings.material if table is None else completed(table, settings.material)

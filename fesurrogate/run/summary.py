@@ -51,8 +51,8 @@ def _guesses(results: Results) -> dict[str, str]:
         mean = results.micro_iterations / max(results.rve_solves, 1)
         lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
     if any(results.tangents.values()):
-        counts = ", ".join(f"{count} {word}" for word, count in results.tangents.items())
-        lines["tangents of points"] = counts
+        said = ", ".join(f"{count} {word}" for word, count in results.tangents.items())
+        lines["tangents of points"] = said
     return lines
 
 

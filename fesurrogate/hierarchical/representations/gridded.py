@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
@@ -78,10 +79,9 @@ class Gridded(Representation):
 
     def on_grid(self, axes: Sequence[Axis]) -> Array:  # (N, c)
         """Return the numbers at all points of another grid, axis by axis."""
-        found = self._coefficients
+        found: NDArray[np.floating] = self._coefficients
         for k, (spline, axis) in enumerate(zip(self._splines, axes, strict=True)):
-            moved = np.tensordot(spline.matrix(axis.values), found, axes=(1, k))
-            found = np.moveaxis(moved, 0, k)
+            found = np.moveaxis(np.tensordot(spline.matrix(axis.values), found, axes=(1, k)), 0, k)
         return np.ascontiguousarray(found).reshape(-1, self.outputs)
 
     def arrays(self) -> dict[str, Array]:
