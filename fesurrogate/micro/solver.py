@@ -263,7 +263,7 @@ class CellSolver:
         force = self.restrict(left)
         norm = float(np.linalg.norm(force))
         bound, fresh = tolerance * norm, False
-        if guess is not None and np.isfinite(guess).all():
+        if guess is not None:
             begun = load + self._stiffness @ (self._prolongation @ guess)
             rest = self.restrict(begun)
             if np.linalg.norm(rest) < norm:
