@@ -20,6 +20,7 @@ SUBJECTS = (
     "learning",
     "robustness",
     "table",
+    "storage",
     "warmstart",
     "field_guess",
     "warmstart_macro",

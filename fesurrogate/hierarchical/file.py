@@ -7,8 +7,9 @@
     /held_out          points (N, p), ok (N,), quantities/NAME (N, ...)
     /samples           the same, of a table without a grid
 
-Attributes of the file: format, measure, gdim, convention, units, cell, axes (names and units), kept
-(kind, form, shape of an entry and facts of each representation) and meta (JSON), checksum.
+Attributes of the file: format, measure, gdim, convention, units, cell, checksum, and contents, JSON
+of axes (names and units), kept (kind, form, shape of an entry and facts of each representation) and
+meta. They are eight, of fixed length: so HDF5 keeps them in the header, without 5 kB of heaps.
 """
 
 from __future__ import annotations
@@ -79,18 +80,33 @@ def content_of(tabulation: Tabulation) -> memoryview:
         "convention": CONVENTIONS[tabulation.kinematics.measure],
         "units": tabulation.units,
         "cell": tabulation.cell,
-        "axes": json.dumps([[axis.name, axis.unit] for axis in tabulation.axes]),
-        "kept": json.dumps(kept),
-        "meta": json.dumps(dict(tabulation.meta), default=str),
+        "contents": json.dumps(
+            {
+                "axes": [[axis.name, axis.unit] for axis in tabulation.axes],
+                "kept": kept,
+                "meta": dict(tabulation.meta),
+            },
+            default=str,
+        ),
     }
     library = h5py()
     with library.File(memory, "w", libver=("v108", "v110")) as file:
         for key, value in head.items():
-            file.attrs[key] = value
+            _say(library, file, key, value)
         for name, array in arrays.items():
             _put(library, file, name, array)
-        file.attrs["checksum"] = _checksum(head, arrays)
+        _say(library, file, "checksum", _checksum(head, arrays))
     return memory.getbuffer()
+
+
+def _say(library: Any, file: Any, key: str, value: str | int) -> None:
+    """Write an attribute, a string at its own length."""
+    if isinstance(value, int):
+        file.attrs[key] = value
+        return
+    text = value.encode()
+    kind = library.string_dtype("utf-8", max(len(text), 1))
+    file.attrs.create(key, np.array(text, dtype=kind), dtype=kind)
 
 
 def _put(library: Any, file: Any, name: str, array: NDArray) -> None:
@@ -211,14 +227,14 @@ def _stored(
 
 def _assembled(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Tabulation:
     kinematics = Kinematics(int(head["gdim"]), head["measure"])  # type: ignore[arg-type]
+    contents = json.loads(head["contents"])
     axes = tuple(
-        Axis(name, arrays[f"axes/{k}"], unit)
-        for k, (name, unit) in enumerate(json.loads(head["axes"]))
+        Axis(name, arrays[f"axes/{k}"], unit) for k, (name, unit) in enumerate(contents["axes"])
     )
     shape = tuple(len(axis.values) for axis in axes)
     ok = arrays.get("ok", np.ones(shape, dtype=np.bool_)).astype(np.bool_)
     kept = {}
-    for name, facts in json.loads(head["kept"]).items():
+    for name, facts in contents["kept"].items():
         kept[name] = _kept(axes, facts, _below(arrays, f"kept/{name}/"))
     return Tabulation(
         kinematics,
@@ -228,7 +244,7 @@ def _assembled(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Tabula
         _scattered(arrays, "held_out/"),
         head["units"],
         head["cell"],
-        json.loads(head["meta"]),
+        contents["meta"],
         kept,
         _scattered(arrays, "samples/"),
     )
@@ -267,7 +283,9 @@ def _below(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    """Return an attribute as Python's own str or int."""
+    own = value.item() if isinstance(value, np.generic | np.ndarray) else value
+    return own.decode() if isinstance(own, bytes) else own
 
 
 def _checksum(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
