@@ -5,9 +5,10 @@
 # 18 mm. The network that answers for the microscale has seen stretches U = I ± 0.08; parts of the
 # body see four times that. It stands behind a guard:
 #
-# - a point is trusted while the members of the ensemble agree to within a limit. That was found on
-#   cells that training never saw, inside its envelope and outside, such that at most 5 % of points
-#   like those at the limit err by more than `tolerance`;
+# - a point is trusted while the error that is expected of it is below a limit: expected from how
+#   far the members of the ensemble disagree, how far the strain is from the samples and from rest,
+#   and how large the stress is. That was learned on cells that training never saw, inside its
+#   envelope and outside, such that at most 5 % of the trusted points err by more than `tolerance`;
 # - a point that is not trusted is answered by its own cell (RVE), in the same Newton iteration;
 # - at the end 64 of the trusted points are solved after all: the *audit*, an interval for what the
 #   whole body's error is;
@@ -58,8 +59,8 @@ def say(text: str = "") -> None:
 
 # %% [markdown]
 # ## Data, twice, and the model
-# The second dataset trains nothing: it tells how wrong the network is where its members disagree
-# by so much.
+# The second dataset trains nothing: it tells how wrong the network is where so much speaks
+# against it.
 
 # %%
 ensure_dataset(settings, comm, fresh=fresh, progress=True)
