@@ -12,7 +12,7 @@ the start at 1,000 and 10,000 unknowns:
 
 - no factorisation at all, as large solid cells do: equilibrium by conjugate gradients or by the
   start (5 to 10 steps), what the learned columns of the tangent lack by conjugate gradients (0 to 2
-  blocks of steps): 1.0 to 1.2 of the time with one factorisation;
+  blocks of steps): 1.1 to 1.5 of the time with one factorisation;
 - the stiffness at the nearest of 32 or 128 strains in place of that at rest, as preconditioner: it
   saves every second step in 2D, none in 3D, and keeps as many factorisations;
 - a step of Gauss-Newton's method in the space of the modes. It leaves a hundredth of the residual
