@@ -20,7 +20,7 @@ from mpi4py import MPI
 from ranks import BITWISE
 
 from fesurrogate.checkpoint.archive import ArchiveWriter, read_archive
-from fesurrogate.checkpoint.problem import _node_values, original_numbers
+from fesurrogate.checkpoint.cells import node_values, original_numbers
 from fesurrogate.checkpoint.store import KEPT, Store
 from fesurrogate.config import read_config
 from fesurrogate.errors import InputError
@@ -89,7 +89,7 @@ def by_cell(each: Run) -> list[np.ndarray]:
     (field,) = each.model.fields.values()
     numbers = original_numbers(mesh)
     order = np.argsort(np.concatenate(mesh.comm.allgather(numbers)))
-    rows = [_node_values(each.model.u)]
+    rows = [node_values(each.model.u)]
     for array in field.accepted:
         width = field.num_points // max(1, len(field.cells)) * array.shape[1]
         rows.append(array.reshape(len(field.cells), width))

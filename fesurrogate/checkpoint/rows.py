@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,59 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fesurrogate.checkpoint.archive import BLOCK, Archive, ArchiveWriter
+from fesurrogate.checkpoint.store import Store
 from fesurrogate.errors import InputError
+
+
+def write_file(
+    store: Store,
+    rows: Sequence[tuple[str, NDArray]],
+    facts: Mapping[str, Any],
+    comm: MPI.Intracomm,
+    *,
+    whole: Mapping[str, NDArray] | None = None,
+) -> Path:
+    """Write the next file of a store. Collective.
+
+    Args:
+        store: Where.
+        rows: Arrays of each rank, by names that are alike on all.
+        facts: What JSON can say.
+        comm: The ranks.
+        whole: Arrays that are alike on all ranks.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: It cannot be written; on all ranks. Those before are as they were.
+    """
+    path: Path | None = None
+    failure: Exception | None = None
+    with ExitStack() as stack:
+        sink: ArchiveWriter | None = None
+        try:
+            sink = stack.enter_context(store.writer()) if comm.rank == 0 else None
+        except OSError as error:
+            failure = error
+        for name, array in rows:
+            try:
+                write_rows(sink, name, array, comm)
+            except Exception as error:
+                sink, failure = None, failure or error  # the others still send
+        try:
+            if sink is not None:
+                for name, array in (whole or {}).items():
+                    sink.add(name, array.shape, array.dtype, iter([array]))
+                path = sink.finish(facts, store.pattern())
+        except Exception as error:
+            failure = failure or error
+    reason = getattr(failure, "strerror", None) or str(failure)
+    text, path = comm.bcast((failure and f"cannot write {store.folder}: {reason}", path), root=0)
+    if text is not None:
+        raise OSError(text) from failure
+    assert path is not None
+    return path
 
 
 def write_rows(

@@ -16,9 +16,16 @@ from mpi4py import MPI
 
 from fesurrogate.build.problem import MacroModel
 from fesurrogate.build.ranks import together
-from fesurrogate.checkpoint import Saved, Store, load_beside, load_problem, save_problem
+from fesurrogate.checkpoint import (
+    Saved,
+    Store,
+    load_beside,
+    load_problem,
+    mesh_fingerprint,
+    original_numbers,
+    save_problem,
+)
 from fesurrogate.checkpoint.archive import Archive
-from fesurrogate.checkpoint.problem import mesh_fingerprint, original_numbers
 from fesurrogate.config import OutputSettings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.stepping import Position

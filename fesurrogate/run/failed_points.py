@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fesurrogate.build.problem import MacroModel
+from fesurrogate.checkpoint import original_numbers
 from fesurrogate.checkpoint.archive import ArchiveWriter, read_archive
-from fesurrogate.checkpoint.problem import original_numbers
 from fesurrogate.checkpoint.rows import write_rows
 from fesurrogate.errors import InputError
 from fesurrogate.fem.points import point_coordinates

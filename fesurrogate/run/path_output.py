@@ -17,9 +17,8 @@ import numpy as np
 from fesurrogate.build.places import check_files
 from fesurrogate.build.problem import REST, MacroModel
 from fesurrogate.build.ranks import together
-from fesurrogate.checkpoint import Store, load_beside, original_numbers, save_beside
+from fesurrogate.checkpoint import PointRows, Store, load_beside, original_numbers, save_beside
 from fesurrogate.checkpoint.archive import Archive
-from fesurrogate.checkpoint.problem import PointRows
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.manifest import NAME as MANIFEST
 from fesurrogate.data.record import Recorder
