@@ -161,6 +161,14 @@ def test_as_many_steps_as_eigenvalues_solve_all_columns() -> None:
     np.testing.assert_allclose(matrix @ found[0], rhs, rtol=0, atol=1e-10)
 
 
+def test_a_cell_may_have_fewer_unknowns_than_its_strain_has_components() -> None:
+    """Three unknowns, as of a laminate of two elements in space, and nine columns."""
+    matrix, rhs = spectrum(np.array([1.0, 2.0, 3.0])), RNG.normal(size=(3, 9))
+    found = conjugate_gradients(matrix, lambda residual: residual, rhs, tolerance=1e-10, most=9)
+    assert found is not None
+    np.testing.assert_allclose(matrix @ found[0], rhs, rtol=0, atol=1e-9)
+
+
 def test_conjugate_gradients_say_where_they_are_of_no_use() -> None:
     """At once where the matrix is indefinite, and early where too many steps would be needed."""
     rhs, calls = RNG.normal(size=(60, 2)), [0]

@@ -72,6 +72,6 @@ def _independent(
     """Return orthogonal combinations of columns, beyond a norm, and how they make the columns."""
     if columns.shape[1] == 1:
         return columns, np.eye(1)
-    _, size, combination = np.linalg.svd(np.linalg.qr(columns, mode="r"))
+    _, size, combination = np.linalg.svd(np.linalg.qr(columns, mode="r"), full_matrices=False)
     kept = combination[size > negligible]
     return columns @ kept.T, kept
