@@ -116,3 +116,20 @@ def determinant(
         return a * d - b * c
     a, b, c, d, e, f, g, h, i = gradient.T
     return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+
+def polar_decomposition(
+    kinematics: Kinematics,
+    strain: Array,  # (n, m)
+) -> tuple[Array, Array | None]:  # (n, m), (n, d, d)
+    """Return U and R of F = R U; another measure is what an observer who turns sees already.
+
+    An F that is not finite counts as rest: it has neither, and a batch must not fail by it.
+    """
+    if kinematics.measure != "finite":
+        return strain, None
+    finite = np.isfinite(strain).all(axis=1, keepdims=True)
+    F = kinematics.unpack(np.where(finite, strain, kinematics.rest))  # (n, d, d)
+    left, stretch, right = np.linalg.svd(F)
+    U = np.einsum("nki,nk,nkj->nij", right, stretch, right)
+    return U.reshape(strain.shape), left @ right

@@ -240,6 +240,20 @@ def test_a_trained_network_saves_iterations_and_changes_nothing() -> None:
     assert warm.report["micro_iterations"].sum() < 0.85 * cold.report["micro_iterations"].sum()
 
 
+def test_a_strain_that_is_no_number_fails_alone() -> None:
+    """The guess of a batch goes on without it, at the first solve and from a hint."""
+    rve = rubber().beginning_with(guess_of(rubber(), fitted()))
+    good, hint = unseen(3), None
+    for _ in range(2):
+        F = good.copy()
+        F[1] = [np.nan, np.inf, 0.0, 1.0]
+        found, expected = rve.evaluate(F, hint=hint), rve.evaluate(good, hint=hint)
+        assert found.ok.tolist() == [True, False, True]
+        scale = RTOL * np.abs(expected.stress).max()
+        np.testing.assert_allclose(found.stress[::2], expected.stress[::2], rtol=0, atol=scale)
+        hint = found.hint
+
+
 def test_along_a_path_the_error_of_the_network_cancels() -> None:
     """From a solved point, half the way leaves less than the network errs by alone."""
     guess, U = guess_of(rubber(), fitted()), unseen(1)

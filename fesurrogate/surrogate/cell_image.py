@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.kinematics import Array, Kinematics, polar_decomposition
 
 FORMAT = 1
 LARGEST = 2**31
@@ -74,7 +74,7 @@ class CellImage:
         fluctuation: Array,  # (n, unknowns)
     ) -> tuple[Array, Array]:  # (n, m), (n, k + f, c)
         """Return U - 1 and what is not linear of the fluctuation, seen by who turns with U."""
-        stretch, rotation = stretch_of(self.kinematics, strain)
+        stretch, rotation = polar_decomposition(self.kinematics, strain)
         change = stretch - self.kinematics.rest
         nodal: Array = fluctuation.reshape(len(strain), len(self.points), self.components)
         if rotation is not None:
@@ -82,19 +82,6 @@ class CellImage:
         linear = (change @ self.linear.T).reshape(nodal.shape)
         held = np.zeros((len(strain), len(self.fixed), self.components))
         return change, np.concatenate([(nodal - linear) / self.size, held], axis=1)
-
-
-def stretch_of(
-    kinematics: Kinematics,
-    strain: Array,  # (n, m)
-) -> tuple[Array, Array | None]:  # (n, m), (n, d, d)
-    """Return U and R of F = R U; another measure is what an observer who turns sees already."""
-    if kinematics.measure != "finite":
-        return strain, None
-    d = kinematics.gdim
-    left, stretch, right = np.linalg.svd(strain.reshape(-1, d, d))
-    U = np.einsum("nki,nk,nkj->nij", right, stretch, right)
-    return U.reshape(strain.shape), left @ right
 
 
 def corners(

@@ -14,8 +14,8 @@ from typing import final
 import numpy as np
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array
-from fesurrogate.surrogate.cell_image import CellImage, corners, stretch_of
+from fesurrogate.kinematics import Array, polar_decomposition
+from fesurrogate.surrogate.cell_image import CellImage, corners
 
 Predict = Callable[[Array], Array]
 """From U - 1 and parameters (n, m + p) to a field over the grid (n, c, points)."""
@@ -52,7 +52,7 @@ class FieldGuess:
         image, n = self.image, len(strain)
         if not n:
             return np.zeros((0, len(image.linear)))
-        stretch, rotation = stretch_of(image.kinematics, strain)
+        stretch, rotation = polar_decomposition(image.kinematics, strain)
         change = stretch - image.kinematics.rest
         field = self._predict(np.concatenate([change, parameters], axis=1))  # (n, c, points)
         nodal = np.einsum("nckj,kj->nkc", field[:, :, self._index], self._weight)

@@ -17,7 +17,7 @@ from typing import final
 import numpy as np
 
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.kinematics import Array, Kinematics, polar_decomposition
 from fesurrogate.warmstart.chebyshev import Degrees, derivatives, values
 
 HIGHEST = 20  # total degree of a polynomial
@@ -99,11 +99,8 @@ class FluctuationModes:
         strain: Array,  # (n, m)
         parameters: Array,  # (n, p)
     ) -> tuple[Array, Array | None]:  # (n, i), (n, d, d)
-        """Return the scaled inputs, cut off beyond [-1, 1], and rotations; rest's, where NaN is."""
-        finite = np.isfinite(strain).all(axis=1, keepdims=True)
-        seen, rotation = strain_inputs(
-            self.kinematics, np.where(finite, strain, self.kinematics.rest)
-        )
+        """Return the scaled inputs, cut off far beyond [-1, 1], and the rotations."""
+        seen, rotation = strain_inputs(self.kinematics, strain)
         x = (np.concatenate([seen, parameters], axis=1) - self.centre) / self.scale
         return np.clip(x, -self._reach, self._reach), rotation
 
@@ -155,13 +152,12 @@ def strain_inputs(
     strain: Array,  # (n, m)
 ) -> tuple[Array, Array | None]:  # (n, i), (n, d, d)
     """Return what the fluctuation depends on, zero at rest, and at finite strain the rotation."""
-    if kinematics.measure != "finite":
-        return strain, None
+    stretch, rotation = polar_decomposition(kinematics, strain)
+    if rotation is None:
+        return stretch, None
     d = kinematics.gdim
-    left, stretch, right = np.linalg.svd(strain.reshape(-1, d, d))
-    rotation = left @ right
-    U = np.einsum("nki,nk,nkj->nij", right, stretch, right) - np.eye(d)
-    return np.asarray(U[:, *np.triu_indices(d)]), rotation
+    change = (stretch - kinematics.rest).reshape(-1, d, d)  # U - 1
+    return np.asarray(change[:, *np.triu_indices(d)]), rotation
 
 
 def strain_directions(kinematics: Kinematics) -> Array:  # (i, m)
