@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fesurrogate.chebyshev import degrees_of, derivatives, term_count, values
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.micro.objectivity import spins, with_rotations
 from fesurrogate.warmstart import FluctuationModes, fit_modes
-from fesurrogate.warmstart.chebyshev import degrees_of, derivatives, term_count, values
 from fesurrogate.warmstart.modes import strain_directions, strain_inputs
 
 RNG = np.random.default_rng(11)

@@ -9,6 +9,7 @@ from typing import final
 
 import numpy as np
 
+from fesurrogate.chebyshev import term_count
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations import (
@@ -22,7 +23,6 @@ from fesurrogate.hierarchical.representations import (
     decomposed,
 )
 from fesurrogate.hierarchical.representations.forms import Form, decoded
-from fesurrogate.hierarchical.representations.polynomial import exponents
 from fesurrogate.hierarchical.strains import PREFIX
 from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
 from fesurrogate.hierarchical.tabulation import Kept, Tabulation, misfits, written
@@ -281,7 +281,7 @@ class Candidates:
             return
         numbers, form = written(self.name, self._entries, self.table.kinematics, mean=False)
         for degree in range(1, HIGHEST + 1):
-            if len(exponents(len(self.table.axes), degree)) > len(self.points):
+            if term_count(len(self.table.axes), degree) > len(self.points):
                 return
             found = Polynomial.fitted(self.table.axes, self.points, numbers, degree)
             yield self.measured("polynomial", f"degree {degree}", self.kept(found, form))

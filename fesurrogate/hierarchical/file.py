@@ -34,7 +34,7 @@ from fesurrogate.hierarchical.representations.forms import FORMS, encoded_size
 from fesurrogate.hierarchical.tabulation import Kept, Scattered, Tabulation
 from fesurrogate.kinematics import Kinematics
 
-FORMAT = "fesurrogate table 2"
+FORMAT = "fesurrogate table 3"
 COMPACT = 2048
 """Bytes up to which an array lies in its header: small files have many small ones."""
 AGAIN = "make it again with: fesurrogate precompute CONFIG"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fesurrogate.chebyshev import Degrees, degrees_of, derivatives, term_count, values
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
-from fesurrogate.warmstart.chebyshev import Degrees, degrees_of, derivatives, term_count, values
 from fesurrogate.warmstart.modes import (
     HIGHEST,
     FluctuationModes,

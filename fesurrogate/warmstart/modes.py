@@ -16,9 +16,9 @@ from typing import final
 
 import numpy as np
 
+from fesurrogate.chebyshev import Degrees, derivatives, values
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics, polar_decomposition
-from fesurrogate.warmstart.chebyshev import Degrees, derivatives, values
 
 HIGHEST = 20  # total degree of a polynomial
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fesurrogate.chebyshev import degrees_of, derivatives, term_count, values
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
@@ -21,18 +20,18 @@ class Polynomial(Representation):
 
     Args:
         axes: p.
-        coefficients: (M, c), in the order of :func:`exponents`.
+        coefficients: (t, c), in the order of :func:`~fesurrogate.chebyshev.degrees_of`.
         degree: In all axes together.
     """
 
     kind = "polynomial"
 
     def __init__(self, axes: Sequence[Axis], coefficients: Array, degree: int) -> None:
-        self._exponents = exponents(len(axes), degree)
-        if coefficients.ndim != 2 or len(coefficients) != len(self._exponents):
+        if coefficients.ndim != 2 or len(coefficients) != term_count(len(axes), degree):
             raise ValueError(f"{len(coefficients)} coefficients of degree {degree}")
         self.degree, self.outputs = degree, coefficients.shape[1]
         self._axes, self._coefficients = tuple(axes), coefficients
+        self._degrees = degrees_of(len(axes), degree)
 
     @classmethod
     def fitted(
@@ -47,14 +46,14 @@ class Polynomial(Representation):
         Raises:
             InputError: It has more terms than there are entries.
         """
-        own = cls(axes, np.zeros((len(exponents(len(axes), degree)), entries.shape[1])), degree)
-        if len(points) < len(own._exponents):
+        terms = term_count(len(axes), degree)
+        if len(points) < terms:
             raise InputError(
-                f"a polynomial of degree {degree} has {len(own._exponents)} terms, but there are "
-                f"{len(points)} entries; expected as many: lower the degree"
+                f"a polynomial of degree {degree} has {terms} terms, but there are {len(points)} "
+                "entries; expected as many: lower the degree"
             )
-        terms, _ = own._terms(points, slopes=False)
-        coefficients = np.linalg.lstsq(terms, entries, rcond=None)[0]
+        matrix = values(scaled(axes, points)[0], degrees_of(len(axes), degree))
+        coefficients = np.linalg.lstsq(matrix, entries, rcond=None)[0]
         return cls(axes, np.asarray(coefficients, dtype=np.float64), degree)
 
     def respond(
@@ -64,22 +63,12 @@ class Polynomial(Representation):
         slopes: bool,
     ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
         """Add up the terms."""
-        terms, rates = self._terms(points, slopes=slopes)
-        values = terms @ self._coefficients
+        y, half = scaled(self._axes, points)
+        found = values(y, self._degrees) @ self._coefficients
         if not slopes:
-            return values, None
-        return values, np.stack([rate @ self._coefficients for rate in rates], axis=-1)
-
-    def _terms(self, points: Array, *, slopes: bool) -> tuple[Array, list[Array]]:  # (n, M)
-        y, length = scaled(self._axes, points)
-        columns, rates = zip(*(_chebyshev(y[:, k], self.degree) for k in range(y.shape[1])))  # noqa: B905
-        chosen = [column[:, self._exponents[:, k]] for k, column in enumerate(columns)]
-        terms = np.prod(chosen, axis=0)
-        found = []
-        for k in range(y.shape[1] if slopes else 0):
-            rate = rates[k][:, self._exponents[:, k]] / length[k]
-            found.append(np.prod([*chosen[:k], rate, *chosen[k + 1 :]], axis=0))
-        return terms, found
+            return found, None
+        rates = derivatives(y, self._degrees, len(half)) @ self._coefficients  # (n, p, c)
+        return found, rates.swapaxes(1, 2) / half
 
     def arrays(self) -> dict[str, Array]:
         """Return the coefficients."""
@@ -97,12 +86,6 @@ class Polynomial(Representation):
         return cls(axes, arrays["coefficients"], int(facts["degree"]))
 
 
-def exponents(count: int, degree: int) -> NDArray[np.int64]:  # (M, count)
-    """Return the degrees in each axis of all terms up to a total degree."""
-    every = product(range(degree + 1), repeat=count)
-    return np.array([powers for powers in every if sum(powers) <= degree])
-
-
 def scaled(
     axes: Sequence[Axis],
     points: Array,  # (n, p)
@@ -111,12 +94,3 @@ def scaled(
     low = np.array([axis.values[0] for axis in axes])
     half = 0.5 * (np.array([axis.values[-1] for axis in axes]) - low)
     return (points - low) / half - 1.0, half
-
-
-def _chebyshev(y: Array, degree: int) -> tuple[Array, Array]:  # (n, degree + 1) each
-    """Return T_0, ..., T_degree and their derivatives, by recurrence."""
-    values, rates = [np.ones_like(y), y], [np.zeros_like(y), np.ones_like(y)]
-    for _ in range(1, degree):
-        rates.append(2.0 * values[-1] + 2.0 * y * rates[-1] - rates[-2])
-        values.append(2.0 * y * values[-1] - values[-2])
-    return np.stack(values, axis=1)[:, : degree + 1], np.stack(rates, axis=1)[:, : degree + 1]

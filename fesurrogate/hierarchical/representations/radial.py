@@ -7,10 +7,11 @@ from typing import final
 
 import numpy as np
 
+from fesurrogate.chebyshev import degrees_of, term_count, values
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
-from fesurrogate.hierarchical.representations.polynomial import Polynomial, exponents, scaled
+from fesurrogate.hierarchical.representations.polynomial import Polynomial, scaled
 from fesurrogate.kinematics import Array
 
 TAIL = 2
@@ -26,7 +27,7 @@ class Radial(Representation):
         axes: p.
         centres: (N, p), the points through which it goes.
         weights: (N, c).
-        tail: (M, c), coefficients of the quadratic.
+        tail: (t, c), coefficients of the quadratic.
 
     Source: Buhmann, Radial Basis Functions, Cambridge 2003, section 5.
     """
@@ -55,17 +56,14 @@ class Radial(Representation):
         Raises:
             InputError: Too few points for the quadratic, or too many to solve for.
         """
-        count = len(exponents(len(axes), TAIL))
+        count = term_count(len(axes), TAIL)
         if not count <= len(points) <= MOST:
             raise InputError(
                 f"radial functions through {len(points)} points; expected {count} to {MOST} of them"
             )
-        empty = cls(
-            axes, points,
-            weights=np.zeros_like(entries), tail=np.zeros((count, entries.shape[1])),
-        )  # fmt: skip
-        terms, _ = empty._tail._terms(points, slopes=False)
-        distance = np.linalg.norm(empty._y[:, None] - empty._y, axis=-1)
+        y = scaled(axes, points)[0]
+        terms = values(y, degrees_of(len(axes), TAIL))
+        distance = np.linalg.norm(y[:, None] - y, axis=-1)
         matrix = np.block([[distance**5, terms], [terms.T, np.zeros((count, count))]])
         right = np.concatenate([entries, np.zeros((count, entries.shape[1]))])
         try:
