@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fesurrogate.errors import InputError, MaterialError
 from fesurrogate.fem.compat import evaluate_expression
 from fesurrogate.fem.failure import Failure, first_line, raising_rows
+from fesurrogate.fem.strain import variation
 from fesurrogate.kinematics import Array, BoolArray
 from fesurrogate.material import Material, Response
 
@@ -168,10 +169,10 @@ class MaterialField:
     ) -> Any:
         """Return the bilinear form that is the consistent derivative of :meth:`residual`."""
         dx = self.dx if dx is None else dx(metadata=self.metadata)
-        variation = self._variation(self.strain, v, unknown)
+        virtual = self._variation(self.strain, v, unknown)
         increment = self._variation(self.strain, du, unknown)
-        material = ufl.inner(self.tangent * increment, variation)
-        second = self._variation(variation, du, unknown)
+        material = ufl.inner(self.tangent * increment, virtual)
+        second = self._variation(virtual, du, unknown)
         if isinstance(second, ufl.constantvalue.Zero):
             return material * dx
         return (material + ufl.inner(self.stress, second)) * dx
@@ -187,10 +188,7 @@ class MaterialField:
                     "expected one: pass unknown="
                 )
             unknown = candidates[0]
-        derivative = ufl.derivative(expression, unknown, direction)
-        return ufl.algorithms.apply_derivatives.apply_derivatives(
-            ufl.algorithms.apply_algebra_lowering.apply_algebra_lowering(derivative)
-        )
+        return variation(expression, unknown, direction)
 
     @staticmethod
     def _mesh_of(strain: Any) -> Any:

@@ -54,6 +54,12 @@ class SolveResult:
     residual_norms: tuple[float, ...]
     interrupted: bool = False
 
+    @property
+    def word(self) -> str:
+        """PETSc's word for the reason; the number where it has none."""
+        words = vars(PETSc.SNES.ConvergedReason).items()
+        return next((name for name, value in words if value == self.reason), str(self.reason))
+
 
 @final
 class MacroProblem:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from petsc4py import PETSc
-
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
 from fesurrogate.fem.failure import said_of_failures
 from fesurrogate.fem.problem import HELD, MacroProblem, SolveResult
@@ -195,15 +193,8 @@ def _said(problem: MacroProblem, result: SolveResult, end: float, cuts: int) -> 
     points = said_of_failures(failures, problem.u.function_space.mesh.comm)
     norms = result.residual_norms
     residual = f"{norms[-1]:.3g}" if norms else "not finite"
-    reason = f"PETSc reason {result.reason} {_REASONS.get(result.reason, '')}, residual {residual}"
+    reason = f"PETSc reason {result.reason} {result.word}, residual {residual}"
     return (
         f"no convergence at time {end:.6g} after {cuts} cuts of the step "
         f"({'; '.join(filter(None, (points, reason)))}); use more increments or a smaller load"
     )
-
-
-_REASONS = {
-    value: name
-    for name, value in vars(PETSc.SNES.ConvergedReason).items()
-    if isinstance(value, int) and name.startswith("DIVERGED")
-}

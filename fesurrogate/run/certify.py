@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from petsc4py import PETSc
 
 from fesurrogate.build.loads import AXES
 from fesurrogate.build.predictor import led, without_cells
@@ -107,16 +106,11 @@ def certify(prepared: Certification, output: Path | None = None) -> CertifiedRes
         way, found = (), direct.problem.solve(atol=tolerance)
     if output is not None and found.converged:
         write_increment(FieldWriter(output / FIELDS, direct.mesh.mesh), direct, end)
-    reasons = {
-        value: name
-        for name, value in vars(PETSc.SNES.ConvergedReason).items()
-        if isinstance(value, int)
-    }
     return found_out(
         prepared,
         converged=found.converged,
         interrupted=found.interrupted,
-        reason=reasons.get(found.reason, str(found.reason)),
+        reason=found.word,
         newton_iterations=found.iterations,
         residual_norms=(*way[:1], *found.residual_norms),
         seconds=time.perf_counter() - begin,
