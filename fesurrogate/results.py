@@ -58,10 +58,10 @@ class HistoryEntry:
         reaction: Resultant force of the constraints by name, (d,).
         probes: Displacement by name, (d,).
         fallback: Points of a guarded surrogate that the reference answered, by what doubted them:
-            ``deviation``, ``novelty``, ``violation``, or ``latched`` where an earlier iterate of
-            the increment did. None without a guard.
+            ``expected``, ``deviation``, ``novelty``, ``violation``, or ``latched`` where an
+            earlier iterate of the increment did. None without a guard.
         guess: What Newton began from: ``previous``, the accepted unknown, where nothing was
-            guessed; ``taken``, the guess; ``refused``, not the guess, whose residual was no better;
+            guessed; ``taken``, the guess; ``refused``, not the guess, which was no nearer;
             ``repeated``, first the guess, from which it did not converge.
         learning: What the increment taught each Material that learns; entries as JSON has them
             are taken, too.

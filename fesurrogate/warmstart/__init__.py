@@ -1,8 +1,9 @@
 """Initial guesses for Newton's method, of the cell and of the macro problem.
 
 A guess makes the exact answer come sooner and never another one: the tolerance does not refer to
-it, it is taken only where its residual is finite and below that of the classical guess, and what
-fails from it is solved again from the classical one. Guesses of the cell are what
+it, it is taken only where it is nearer to equilibrium than the classical guess (by the residual of
+the cell, by Newton's correction of the macro problem), and what fails from it is solved again from
+the classical one. Guesses of the cell are what
 :class:`fesurrogate.micro.guess.InitialGuess` says, those of the macro problem what
 :class:`fesurrogate.fem.stepping.Predictor` says.
 """

@@ -187,6 +187,3 @@ class Led:
         direct.u.x.array[:] = surrogate.u.x.array
         self.leads += 1
         return way.residual_norms
-
-    def _has_history(self) -> bool:
-        return any(material.surrogate.num_state for material in self._materials)
