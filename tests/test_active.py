@@ -263,6 +263,7 @@ def test_models_with_history_and_missing_ones_are_refused(tmp_path: Path) -> Non
     settings = settings_in(tmp_path)
     with pytest.raises(InputError, match="cannot be read .*; give the model file that train"):
         ensure_active(settings, tmp_path / "none.safetensors")
+    assert not settings.dataset.exists()  # no sample is paid for before the mistake is seen
     small = Settings(
         kinematics=Kinematics(2),
         material=MaterialSettings(kind="linear", linear=LinearSettings(young=1.0, poisson=0.3)),

@@ -80,6 +80,8 @@ def ensure_active(
     loops = wanted.active.error is not None or wanted.active.most_samples is not None
     own = model.resolve() == settings.model.resolve()
     options: dict[str, Any] = {"progress": progress, "allow_code": allow_code}
+    if not (own and loops):
+        together(comm, lambda: _content(model, settings) if _first(comm) else "")
     made = ensure_dataset(settings, comm, fresh=fresh, **options)
     reused = made.reused
     if not (own and loops):
@@ -122,16 +124,21 @@ def _extended(
     return made if more is None else ensure_dataset(settings, comm, more=more, **options)
 
 
-def _batch(settings: Settings, made: EnsuredDataset, path: Path) -> Batch | None:
-    """Return the points that a model asks for; None where they are in the dataset."""
-    wanted, active = settings.generate, settings.generate.active
+def _content(path: Path, settings: Settings) -> str:
+    """Return a hash of the model file."""
     try:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(
             f"--active {path} cannot be read ({error.strerror}); give the model file that train "
             f"writes, here {settings.model}"
         ) from error
+
+
+def _batch(settings: Settings, made: EnsuredDataset, path: Path) -> Batch | None:
+    """Return the points that a model asks for; None where they are in the dataset."""
+    wanted, active = settings.generate, settings.generate.active
+    content = _content(path, settings)
     recorded = read_dataset(active.recorded, settings.kinematics) if active.recorded else None
     origin = None if recorded is None else recorded.fingerprint
     count = active.batch

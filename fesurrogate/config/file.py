@@ -143,13 +143,13 @@ def check(name: str, value: object, holds: bool, expected: str) -> None:
         raise InputError(f"{name} is {value}; expected {expected}")
 
 
-def check_kind(kind: str, known: Iterable[str]) -> None:
-    """Refuse a kind that is neither known nor ``module:factory``."""
+def check_kind(kind: str, known: Iterable[str], key: str = "kind") -> None:
+    """Refuse a kind that is neither known nor ``module:factory``; key is what names it."""
     module, colon, factory = kind.partition(":")
     if kind not in known and not (module and colon and factory.isidentifier()):
         raise InputError(
-            f"kind is {kind!r}; expected one of {', '.join(known)}, or module:factory for a law of "
-            f"your own{nearest(kind, known)}"
+            f"{key} is {kind!r}; expected one of {', '.join(known)}, or module:factory for a law "
+            f"of your own{nearest(kind, known)}"
         )
 
 

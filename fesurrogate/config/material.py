@@ -63,7 +63,7 @@ class GuardSettings:
     max_increments: int = 100  # of a path that the reference can be led along, with history
 
     def __post_init__(self) -> None:
-        check_kind(self.reference, KINDS)
+        check_kind(self.reference, KINDS, "reference")
         if self.reference in SURROGATES:
             raise InputError(f"reference is {self.reference!r}; expected an exact Material: 'rve'")
         check("tolerance", self.tolerance, 0 < self.tolerance < math.inf, "a number > 0")
@@ -105,7 +105,7 @@ class MaterialSettings:
     def __post_init__(self) -> None:
         check_kind(self.kind, KINDS)
         if self.tangent is not None:
-            check_kind(self.tangent, KINDS)
+            check_kind(self.tangent, KINDS, "tangent")
             cheap = self.tangent != "rve"
             check("tangent", self.tangent, cheap, "a kind that is cheaper than the cell")
 

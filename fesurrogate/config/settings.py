@@ -74,7 +74,7 @@ class MacroSettings:
         order = self.quadrature_degree
         holds = order is None or 0 <= order <= 30
         check("quadrature_degree", order, holds, "a whole number from 0 to 30")
-        check_kind(self.surrogate, KINDS)
+        check_kind(self.surrogate, KINDS, "surrogate")
         cheap = self.surrogate != "rve"
         check("surrogate", self.surrogate, cheap, "a kind that is cheaper than the cell")
 
