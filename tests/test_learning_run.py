@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from fesurrogate.build import ensure_model, load_material
 from fesurrogate.build.guard import guard_of, learning_of
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config.material import NetworkSettings
+from fesurrogate.data.lock import locked
 from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import InputError
 from fesurrogate.inspection import inspect
 from fesurrogate.learning import Learning
 from fesurrogate.learning.samples import held_out
 from fesurrogate.run import Run, run
-from fesurrogate.run.learned import LEARNED
+from fesurrogate.run.learned import LEARNED, write_learned
 from fesurrogate.run.summary import summary
 
 WORLD = MPI.COMM_WORLD
@@ -138,6 +140,18 @@ def test_a_run_learns_and_is_right(folder: Path) -> None:
     WORLD.Barrier()
     kept = json.loads((settings.run_folder / "results.json").read_text())["history"][0]["learning"]
     assert kept[0]["fallen"] == 225 and kept[0]["outcome"] in ("taken", "waiting")
+
+
+@pytest.mark.mpi
+def test_no_rank_waits_where_what_was_learned_cannot_be_written(folder: Path) -> None:
+    settings = settings_in(folder)
+    found = run(replace(settings, steps=replace(settings.steps, increments=1)), WORLD)
+    with ExitStack() as stack:
+        if WORLD.rank == 0:
+            stack.enter_context(locked(settings.run_folder / LEARNED / "dataset"))
+        WORLD.Barrier()
+        with pytest.raises(InputError, match="is being written by"):
+            write_learned(found.model, settings.run_folder)
 
 
 @serial

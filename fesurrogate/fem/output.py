@@ -239,6 +239,7 @@ def run_on_root(comm: MPI.Intracomm, action: Callable[[], None]) -> None:
 
     Raises:
         OSError: the action raised one on rank 0.
+        InputError: it raised one there.
         RuntimeError: it raised another exception there.
     """
     failure: Exception | None = None
@@ -247,9 +248,11 @@ def run_on_root(comm: MPI.Intracomm, action: Callable[[], None]) -> None:
             action()
         except Exception as problem:
             failure = problem
-    said = comm.bcast(failure and (isinstance(failure, OSError), str(failure)), root=0)
+    kinds: tuple[type[Exception], ...] = (OSError, InputError)
+    kind = next((kind for kind in kinds if isinstance(failure, kind)), RuntimeError)
+    said = comm.bcast(failure and (kind, str(failure)), root=0)
     if said is not None:
-        raise (OSError if said[0] else RuntimeError)(said[1]) from failure
+        raise said[0](said[1]) from failure
 
 
 def _gather(comm: MPI.Intracomm, local: np.ndarray) -> np.ndarray:

@@ -93,7 +93,8 @@ def run(
         interrupted by ``stop`` or because a file could not be written.
 
     Raises:
-        InputError: On all ranks, with the same message, before anything is solved.
+        InputError: On all ranks, with the same message, before anything is solved; or at the end,
+            where another process writes what was learned or recorded.
     """
     begin = time.perf_counter()
     if output is not None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-
-from mpi4py import MPI
 
 from fesurrogate.build.guard import learning_of
 from fesurrogate.build.problem import MacroModel
+from fesurrogate.fem.output import run_on_root
 from fesurrogate.learning import Learning
 from fesurrogate.results import LearningEntry
 
-logger = logging.getLogger(__name__)
 LEARNED = "learned"
 """Folder in that of the run; with several Materials that learn, it has one for each region."""
 
@@ -38,20 +35,16 @@ def write_learned(model: MacroModel, output: Path) -> None:
     """Write the dataset and the model of every Material that learns. Collective.
 
     Raises:
+        InputError: Another process writes there; on all ranks.
         OSError: They cannot be written; on all ranks.
     """
     from fesurrogate.learning.store import store
 
-    comm: MPI.Intracomm = model.mesh.mesh.comm
     found = learning_materials(model)
-    text = ""
-    if comm.rank == 0:
-        try:
-            for name, material in found.items():
-                folder = output / LEARNED if len(found) == 1 else output / LEARNED / name
-                store(material, folder)
-        except OSError as error:
-            text = str(error)
-    text = comm.bcast(text, root=0)
-    if text:
-        raise OSError(text)
+
+    def write() -> None:
+        for name, material in found.items():
+            store(material, output / LEARNED if len(found) == 1 else output / LEARNED / name)
+
+    if found:
+        run_on_root(model.mesh.mesh.comm, write)

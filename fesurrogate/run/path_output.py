@@ -15,16 +15,17 @@ from typing import final
 import numpy as np
 
 from fesurrogate.build.places import check_files
-from fesurrogate.build.problem import REST, MacroModel
+from fesurrogate.build.problem import MacroModel
+from fesurrogate.config.settings import REST
 from fesurrogate.build.ranks import together
 from fesurrogate.checkpoint import PointRows, Store, load_beside, original_numbers, save_beside
 from fesurrogate.checkpoint.archive import Archive
-from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.manifest import NAME as MANIFEST
 from fesurrogate.data.record import Recorder
 from fesurrogate.data.shard import h5py
 from fesurrogate.data.store import write_dataset
 from fesurrogate.errors import InputError
+from fesurrogate.fem.output import run_on_root
 from fesurrogate.fem.stepping import Increment
 from fesurrogate.kinematics import Array
 from fesurrogate.results import versions
@@ -149,7 +150,7 @@ class PathOutput:
                 "versions": versions(),
             }
             dataset = recorder.dataset(meta).take(self._order(name))
-            together(self._comm, partial(self._write, dataset, self._folders[name]))
+            run_on_root(self._comm, partial(write_dataset, dataset, self._folders[name]))
 
     def _order(self, name: str) -> np.ndarray:  # (N,)
         """Return the numbers of the points of all ranks, by cell in the mesh's file."""
@@ -157,7 +158,3 @@ class PathOutput:
         cells = original_numbers(field.mesh)[field.cells]
         own = np.repeat(cells, field.num_points // max(1, len(cells)))
         return np.argsort(np.concatenate(self._comm.allgather(own)), kind="stable")
-
-    def _write(self, dataset: Dataset, folder: Path) -> None:
-        if self._comm.rank == 0:
-            write_dataset(dataset, folder)
