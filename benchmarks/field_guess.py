@@ -132,14 +132,11 @@ def same() -> None:
         )  # fmt: skip
 
 
-class Carried:
+class Carried(InitialGuess):
     """The modes of a mesh, read between its nodes; the linear part is that of the mesh they serve.
 
     At strains without rotation; nothing is kept of a point.
     """
-
-    needs_relaxation = False
-    guesses_relaxation = False
 
     def __init__(self, modes: FluctuationModes, coarse: CellImage, linear: FieldGuess) -> None:
         self._modes, self._coarse, self._linear = modes, coarse, linear
@@ -167,10 +164,6 @@ class Carried:
     ) -> tuple[Array, Array | None]:
         """Return rest, and the guess."""
         return np.zeros((len(strain), unknowns)), self.fluctuation(strain, parameters)
-
-    def relaxation(self, strain: Array, parameters: Array, hint: Array) -> Array | None:
-        """Return None."""
-        return None
 
     def keep(self, strain: Array, q: Array, relaxation: Array | None) -> Array:
         """Keep nothing."""

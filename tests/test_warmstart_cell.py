@@ -140,7 +140,6 @@ def test_along_a_path_guesses_end_in_the_same_answers(chosen: str) -> None:
 class Adversary:
     """A guess that is wrong: random, not finite, inverted, or at first better but misleading."""
 
-    needs_relaxation = False
     guesses_relaxation = False
 
     def __init__(self, kind: str) -> None:

@@ -102,7 +102,7 @@ def test_near_the_last_iterate_its_derivative_spares_the_factorisation(
 class Misleading:
     """A learned guess whose derivative is wrong."""
 
-    needs_relaxation, guesses_relaxation = False, True
+    guesses_relaxation = True
 
     def __init__(self, kind: str) -> None:
         self._kind, self._modes = kind, learned(2)

@@ -15,15 +15,12 @@ class InitialGuess(Protocol):
     A hint that was never kept is a row of zeros. A guess may be as bad as it likes: it is taken
     only where its residual is finite and below that of the classical one, and what fails from it is
     solved again from the classical one. The others are in :mod:`fesurrogate.warmstart`.
+
+    Attributes:
+        guesses_relaxation: Whether :meth:`relaxation` may have something to say.
     """
 
-    @property
-    def needs_relaxation(self) -> bool:
-        """Whether :meth:`keep` is to be given the derivative of the fluctuation."""
-
-    @property
-    def guesses_relaxation(self) -> bool:
-        """Whether :meth:`relaxation` may have something to say."""
+    guesses_relaxation: bool = False
 
     def num_hint(self, unknowns: int) -> int:
         """Return h, the columns of a hint of a cell with so many unknowns."""
@@ -48,6 +45,7 @@ class InitialGuess(Protocol):
         A good one spares the factorisation of a point whose tangent is asked for. At finite strain
         the cell itself knows what belongs to turns of the strain.
         """
+        return None
 
     def keep(
         self,
@@ -60,16 +58,13 @@ class InitialGuess(Protocol):
         Args:
             strain: Of the point.
             q: Its fluctuation.
-            relaxation: dq/dstrain there, where it is needed and a tangent was asked for.
+            relaxation: dq/dstrain there, where a tangent was asked for.
         """
 
 
 @final
-class Previous:
+class Previous(InitialGuess):
     """The fluctuation of the last Newton iterate: the hint is the fluctuation itself."""
-
-    needs_relaxation = False
-    guesses_relaxation = False
 
     def num_hint(self, unknowns: int) -> int:
         """Return the number of unknowns."""
@@ -84,15 +79,6 @@ class Previous:
     ) -> tuple[Array, Array | None]:  # (n, unknowns), None
         """Return the hints."""
         return hint, None
-
-    def relaxation(
-        self,
-        strain: Array,  # (m,)
-        parameters: Array,  # (p,)
-        hint: Array,  # (unknowns,)
-    ) -> Array | None:  # (unknowns, m)
-        """Return None: nothing is known of it."""
-        return None
 
     def keep(
         self,

@@ -13,35 +13,28 @@ from typing import final
 
 import numpy as np
 
-from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, polar_decomposition
 from fesurrogate.surrogate.cell_image import CellImage, corners
+from fesurrogate.warmstart.learned import LearnedGuess
 
 Predict = Callable[[Array], Array]
 """From U - 1 and parameters (n, m + p) to a field over the grid (n, c, points)."""
 
 
 @final
-class FieldGuess:
-    """The guess q + g(ε) - g(ε'), g from a network of fields; g(ε) where there is no q yet.
+class FieldGuess(LearnedGuess):
+    """The guess whose g is from a network of fields; a derivative of it would cost m fields.
 
     Args:
         image: Of the cell that is guessed.
         predict: The network on that image.
     """
 
-    needs_relaxation = False
-    guesses_relaxation = False
-
     def __init__(self, image: CellImage, predict: Predict) -> None:
-        self.image = image
+        self.image, self.kinematics = image, image.kinematics
         self._predict = predict
         places = np.concatenate([image.points, image.fixed])
         self._index, self._weight = corners(places, image.image.shape[1:])
-
-    def num_hint(self, unknowns: int) -> int:
-        """Return the columns of a fluctuation and its strain."""
-        return unknowns + self.image.kinematics.size
 
     def fluctuation(
         self,
@@ -64,48 +57,3 @@ class FieldGuess:
         if rotation is not None:
             guess = guess @ rotation.transpose(0, 2, 1)  # R w
         return guess.reshape(n, -1)
-
-    def start(
-        self,
-        strain: Array,  # (n, m)
-        parameters: Array,  # (n, p)
-        hint: Array,  # (n, num_hint)
-        unknowns: int,
-    ) -> tuple[Array, Array | None]:  # (n, unknowns), twice
-        """Return the previous fluctuation, and the guess.
-
-        Raises:
-            InputError: The cell has another number of unknowns than the image.
-        """
-        if unknowns != len(self.image.linear):
-            raise InputError(
-                f"the guess is for a mesh of {len(self.image.linear)} unknowns, but the cell has "
-                f"{unknowns}: take an image of this cell"
-            )
-        rest = self.image.kinematics.rest
-        q, before = hint[:, :unknowns], hint[:, unknowns:] + rest
-        warm = q.any(axis=1)
-        asked = np.concatenate([strain, before[warm]])
-        given = np.concatenate([parameters, parameters[warm]])
-        guess = self.fluctuation(asked, given)
-        guess, known = guess[: len(strain)], guess[len(strain) :]
-        guess[warm] += q[warm] - known
-        return q, guess
-
-    def relaxation(
-        self,
-        strain: Array,  # (m,)
-        parameters: Array,  # (p,)
-        hint: Array,  # (num_hint,)
-    ) -> Array | None:  # (unknowns, m)
-        """Return None: a guess of the derivative would cost m fields."""
-        return None
-
-    def keep(
-        self,
-        strain: Array,  # (m,)
-        q: Array,  # (unknowns,)
-        relaxation: Array | None,  # (unknowns, m)
-    ) -> Array:  # (num_hint,)
-        """Keep the fluctuation and its strain."""
-        return np.concatenate([q, strain - self.image.kinematics.rest])

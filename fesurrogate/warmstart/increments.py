@@ -7,14 +7,12 @@ from typing import final
 import numpy as np
 
 from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.micro.guess import InitialGuess
 
 
 @final
-class Zero:
+class Zero(InitialGuess):
     """No fluctuation: every solve begins cold, and a point keeps nothing."""
-
-    needs_relaxation = False
-    guesses_relaxation = False
 
     def num_hint(self, unknowns: int) -> int:
         """Return 0."""
@@ -30,15 +28,6 @@ class Zero:
         """Return nothing but rest."""
         return np.zeros((len(strain), unknowns)), None
 
-    def relaxation(
-        self,
-        strain: Array,  # (m,)
-        parameters: Array,  # (p,)
-        hint: Array,  # (0,)
-    ) -> Array | None:  # (unknowns, m)
-        """Return None: nothing is known of it."""
-        return None
-
     def keep(
         self,
         strain: Array,  # (m,)
@@ -50,7 +39,7 @@ class Zero:
 
 
 @final
-class Sensitivity:
+class Sensitivity(InitialGuess):
     """The previous fluctuation and its derivative by the strain, times the change of the strain.
 
     q + S (ε - ε'), with S = dq/dε at the previous strain ε', which the condensation of the tangent
@@ -60,7 +49,6 @@ class Sensitivity:
         kinematics: Of the cell.
     """
 
-    needs_relaxation = True
     guesses_relaxation = True
 
     def __init__(self, kinematics: Kinematics) -> None:

@@ -5,9 +5,6 @@ and the parameters of a point. At finite strain an observer who turns sees the f
 with F = R U, w(F) = R w(U), so only the stretch U - 1 is an input. Where inputs are few and answers
 smooth this beats a small network, by far in training time; and its derivative by the strain is a
 guess of what a tangent solves for. How it is learned is in :mod:`fesurrogate.warmstart.fit`.
-
-A point that has a fluctuation q already, at strain ε', is guessed by q + g(ε) - g(ε'): what the
-learned g lacks cancels for the most part; at the first solve, ε' is rest and q is nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +16,14 @@ import numpy as np
 from fesurrogate.chebyshev import Degrees, derivatives, values
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics, polar_decomposition
+from fesurrogate.warmstart.learned import LearnedGuess
 
 HIGHEST = 20  # total degree of a polynomial
 
 
 @final
-class FluctuationModes:
-    """The guess q + g(ε) - g(ε'), g a polynomial of x = (inputs - centre) / scale for each mode.
+class FluctuationModes(LearnedGuess):
+    """The guess whose g has a polynomial of x = (inputs - centre) / scale for each mode.
 
     Args:
         kinematics: Of the cell.
@@ -41,7 +39,6 @@ class FluctuationModes:
         InputError: The arrays do not fit each other, or are not finite.
     """
 
-    needs_relaxation = False
     guesses_relaxation = True
 
     def __init__(
@@ -80,10 +77,6 @@ class FluctuationModes:
         at_rest = values(-centre[None] / scale, degrees)[0] if inputs == width else np.zeros(terms)
         self._rest = at_rest @ coefficients  # (k,)
 
-    def num_hint(self, unknowns: int) -> int:
-        """Return the columns of a fluctuation and its strain."""
-        return unknowns + self.kinematics.size
-
     def fluctuation(
         self,
         strain: Array,  # (n, m)
@@ -104,21 +97,6 @@ class FluctuationModes:
         x = (np.concatenate([seen, parameters], axis=1) - self.centre) / self.scale
         return np.clip(x, -self._reach, self._reach), rotation
 
-    def start(
-        self,
-        strain: Array,  # (n, m)
-        parameters: Array,  # (n, p)
-        hint: Array,  # (n, num_hint)
-        unknowns: int,
-    ) -> tuple[Array, Array | None]:  # (n, unknowns), twice
-        """Return the previous fluctuation, and the guess."""
-        q, before = hint[:, :unknowns], hint[:, unknowns:] + self.kinematics.rest
-        guess = self.fluctuation(strain, parameters)
-        warm = np.flatnonzero(q.any(axis=1))
-        if len(warm):
-            guess[warm] += q[warm] - self.fluctuation(before[warm], parameters[warm])
-        return q, guess
-
     def relaxation(
         self,
         strain: Array,  # (m,)
@@ -136,15 +114,6 @@ class FluctuationModes:
         columns = (columns.reshape(-1, d) @ R.T).reshape(columns.shape)
         moved = (R @ directions.reshape(-1, d, d)).reshape(len(columns), -1)  # (i, m), dF = R dU
         return np.asarray(columns.T @ (moved / (moved**2).sum(axis=1, keepdims=True)))
-
-    def keep(
-        self,
-        strain: Array,  # (m,)
-        q: Array,  # (unknowns,)
-        relaxation: Array | None,  # (unknowns, m)
-    ) -> Array:  # (num_hint,)
-        """Keep the fluctuation and its strain."""
-        return np.concatenate([q, strain - self.kinematics.rest])
 
 
 def strain_inputs(
