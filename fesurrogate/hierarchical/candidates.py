@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
@@ -23,8 +23,9 @@ from fesurrogate.hierarchical.representations import (
     decomposed,
 )
 from fesurrogate.hierarchical.representations.forms import Form, decoded
-from fesurrogate.hierarchical.strains import PREFIX
+from fesurrogate.hierarchical.representations.gridded import DEGREES
 from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
+from fesurrogate.hierarchical.strains import strain_columns
 from fesurrogate.hierarchical.tabulation import Kept, Tabulation, misfits, written
 from fesurrogate.hierarchical.tensor_train import pruned
 from fesurrogate.kinematics import Array
@@ -38,6 +39,8 @@ NETWORKS = ((4,), (8,), (16,), (16, 16))
 """Layers of the networks that are tried."""
 FINEST = 1e-4
 """Error below which no series goes on."""
+TRAINED = ("autoencoder", "network")
+"""Series that are trained step by step: only where they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Candidates:
         self.table, self.name = table, name
         self.points, self._entries = table.computed(name)
         if not len(self.points):
-            raise InputError(f"no entry of {name} could be computed; there is nothing to compress")
+            raise InputError(f"no entry of {name} could be computed; expected some: move the axes")
 
     @property
     def series(self) -> dict[str, Callable[[], Iterator[Candidate]]]:
@@ -89,24 +92,19 @@ class Candidates:
         if not self.table.ok.all():
             return {"tensor_train": self.trains}
         found: dict[str, Callable[[], Iterator[Candidate]]] = {
-            "multilinear": lambda: self.grids(1),
+            "multilinear": lambda: self.grids("multilinear"),
             "spline": lambda: iter(self.splines),
             "tensor_train": self.trains,
             "spline_train": self.spline_trains,
             "polynomial": self.polynomials,
         }
-        if any(not axis.name.startswith(PREFIX) for axis in self.table.axes):
+        if self._columns[0]:
             found["pod"] = self.modes
             if len(self._entries[0].reshape(-1)) > 1:
                 found["autoencoder"] = self.autoencoders
         if self.name == "stress":
             found["network"] = self.networks
         return found
-
-    @property
-    def slow(self) -> tuple[str, ...]:
-        """Those of :attr:`series` that are trained step by step: only where they are asked for."""
-        return ("autoencoder", "network")
 
     def measured(self, name: str, detail: str, kept: Kept) -> Candidate:
         """Return a representation with its errors, at the entries and held out."""
@@ -116,15 +114,20 @@ class Candidates:
 
     def judged(self, name: str, detail: str, kept: Kept) -> Candidate:
         """Return a representation with its errors held out alone, where there are such points."""
-        points, exact = self.points, self._entries
+        points, exact = self._judges
+        off = misfits(self.name, kept.evaluate(points)[0], exact)
+        largest = float(off.max())
+        return Candidate(name, detail, kept, largest, largest, float(np.sqrt((off**2).mean())))
+
+    @cached_property
+    def _judges(self) -> tuple[Array, Array]:  # (N, p), (N, ...)
+        """Return the held-out points and the quantity there; the entries where there are none."""
         held = self.table.held_out
         if held is not None:
             rows = held.ok & self.table.known(held.points)
             if rows.any():
-                points, exact = held.points[rows], held.quantities[self.name][rows]
-        off = misfits(self.name, kept.evaluate(points)[0], exact)
-        largest = float(off.max())
-        return Candidate(name, detail, kept, largest, largest, float(np.sqrt((off**2).mean())))
+                return held.points[rows], held.quantities[self.name][rows]
+        return self.points, self._entries
 
     def kept(self, representation: Representation, form: Form) -> Kept:
         """Return the quantity in a representation."""
@@ -132,7 +135,13 @@ class Candidates:
 
     @cached_property
     def _smooth(self) -> Kept:
-        return self.table.smoothed().way(self.name)
+        return self.table.splined(self.name)
+
+    @cached_property
+    def _columns(self) -> tuple[list[int], list[int]]:
+        """Return the positions of the axes of parameters, and of those of strain."""
+        inner = strain_columns(self.table.kinematics, self.table.axes)
+        return [k for k in range(len(self.table.axes)) if k not in inner], sorted(inner)
 
     def refilled(self, counts: tuple[int, ...]) -> tuple[list[Axis], Array]:  # p, (N, ...)
         """Return evenly spaced axes with so many values, and entries from splines of the table."""
@@ -140,22 +149,21 @@ class Candidates:
             Axis(axis.name, np.linspace(axis.values[0], axis.values[-1], count), axis.unit)
             for axis, count in zip(self.table.axes, counts, strict=True)
         ]
-        smooth = self._smooth.representation
-        assert isinstance(smooth, Gridded)
-        return axes, decoded(self._smooth.form, smooth.on_grid(axes), None, self._smooth.shape)[0]
+        numbers = _gridded(self._smooth).on_grid(axes)
+        return axes, decoded(self._smooth.form, numbers, None, self._smooth.shape)[0]
 
     @cached_property
     def splines(self) -> list[Candidate]:
-        """Return those of :meth:`grids` of degree 3, which others are made of."""
-        return list(self.grids(3))
+        """Return those of :meth:`grids` that are smooth, which others are made of."""
+        return list(self.grids("spline"))
 
-    def grids(self, degree: int) -> Iterator[Candidate]:
+    def grids(self, label: str) -> Iterator[Candidate]:
         """Give interpolants on coarser grids; at each step the axis is refined that pays most.
 
         They end where refining no longer helps: at what the table itself, or the noise of its
         meshes, is off.
         """
-        label = {1: "multilinear", 3: "spline"}[degree]
+        degree = DEGREES[label]
         most = self.table.shape
         start = tuple(min(degree + 1, count) for count in most)
 
@@ -198,34 +206,28 @@ class Candidates:
         size = self._scale(array)
         for tolerance in 10.0 ** -np.arange(0.5, 4.1, 0.25):
             cores = pruned(array, tolerance, size)
-            ranks = ", ".join(str(core.shape[2]) for core in cores[:-1])
             kept = self.kept(Train(table.axes, cores, 1), form)
-            yield self.measured("tensor_train", f"ranks {ranks}", kept)
+            yield self.measured("tensor_train", _ranks(cores), kept)
 
     def spline_trains(self) -> Iterator[Candidate]:
         """Give tensor trains of the coefficients of splines on coarser grids."""
         for spline in self.splines:
-            table = spline.kept.representation
-            assert isinstance(table, Gridded)
-            arrays = table.arrays()
-            array = arrays["coefficients"]
-            limit = max(spline.held_out, FINEST)
+            table = _gridded(spline.kept)
+            array, limit = table.coefficients, max(spline.held_out, FINEST)
             cores = pruned(array, 0.5 * limit, self._scale(array))
-            axes = [
-                replace(axis, values=arrays[f"axis{k}"]) for k, axis in enumerate(self.table.axes)
-            ]
-            ranks = ", ".join(str(core.shape[2]) for core in cores[:-1])
-            kept = self.kept(Train(axes, cores, 3), spline.kept.form)
-            yield self.measured("spline_train", f"{spline.detail}, ranks {ranks}", kept)
+            kept = self.kept(Train(table.axes, cores, table.degree), spline.kept.form)
+            yield self.measured("spline_train", f"{spline.detail}, {_ranks(cores)}", kept)
 
     def modes(self) -> Iterator[Candidate]:
         """Give the modes of strain, or of the entries, with splines of their coefficients."""
         for spline in self.splines:
-            axes, array, form, outer = self._snapshots(spline)
-            columns = (outer, [k for k in range(len(axes)) if k not in outer])
+            axes, array, form = self._snapshots(spline)
+            outer = self._columns[0]
             for rank in range(1, MOST_MODES + 1):
                 own, modes = decomposed(axes, array, rank, outer=outer)
-                found = Modes(Gridded.through([axes[k] for k in outer], own, 3), modes, columns)
+                found = Modes(
+                    Gridded.through([axes[k] for k in outer], own, 3), modes, self._columns
+                )
                 detail = f"{spline.detail}, {rank} mode{'s' * (rank > 1)}"
                 one = self.measured("pod", detail, self.kept(found, form))
                 yield one
@@ -237,8 +239,8 @@ class Candidates:
         from fesurrogate.train.autoencoder import fit_autoencoder
 
         for spline in self.splines[::4]:
-            axes, array, form, outer = self._snapshots(spline)
-            columns = (outer, [k for k in range(len(axes)) if k not in outer])
+            axes, array, form = self._snapshots(spline)
+            outer = self._columns[0]
             near = [axes[k] for k in outer]
             own, modes = decomposed(axes, array, MOST_MODES, outer=outer)
             rows = own.reshape(-1, own.shape[-1])
@@ -247,16 +249,15 @@ class Candidates:
                 z = fitted.latents.reshape(*own.shape[:-1], latents)
                 decoder = Decoded(Gridded.through(near, z, 3), fitted.arrays)
                 detail = f"{spline.detail}, {latents} latent{'s' * (latents > 1)}"
-                found = Modes(decoder, modes, columns)
+                found = Modes(decoder, modes, self._columns)
                 yield self.measured("autoencoder", detail, self.kept(found, form))
 
-    def _snapshots(self, spline: Candidate) -> tuple[list[Axis], Array, Form, list[int]]:
-        """Return axes, entries as numbers, their form, and which axes are not of strain."""
-        counts = tuple(map(int, spline.detail.split(" x ")))
+    def _snapshots(self, spline: Candidate) -> tuple[list[Axis], Array, Form]:
+        """Return axes of the counts of a spline, entries as numbers, and their form."""
+        counts = _gridded(spline.kept).coefficients.shape[:-1]
         axes, entries = self.refilled(counts)
         numbers, form = written(self.name, entries, self.table.kinematics, mean=False)
-        outer = [k for k, axis in enumerate(axes) if not axis.name.startswith(PREFIX)]
-        return axes, numbers.reshape(*counts, -1), form, outer
+        return axes, numbers.reshape(*counts, -1), form
 
     def networks(self) -> Iterator[Candidate]:
         """Give networks of the energy."""
@@ -297,6 +298,16 @@ class Candidates:
         if self.name not in OVER_STRAIN:
             return None
         return float(np.sqrt((array**2).sum(axis=-1).mean()))
+
+
+def _gridded(kept: Kept) -> Gridded:
+    """Return the grid of splines."""
+    assert isinstance(kept.representation, Gridded)
+    return kept.representation
+
+
+def _ranks(cores: Sequence[Array]) -> str:
+    return f"ranks {', '.join(str(core.shape[2]) for core in cores[:-1])}"
 
 
 def _falls(errors: list[float], steps: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
-from fesurrogate.hierarchical.candidates import Candidate, Candidates
+from fesurrogate.hierarchical.candidates import TRAINED, Candidate, Candidates
 from fesurrogate.hierarchical.file import content_of, read_tabulation, write_tabulation
 from fesurrogate.hierarchical.tabulation import STIFFNESS, Tabulation
 
@@ -132,14 +132,13 @@ def series_of(
     Raises:
         InputError: The table does not allow it.
     """
-    found = Candidates(table, name)
-    every = found.series
+    every = Candidates(table, name).series
     if wanted != SMALLEST and wanted not in every:
         raise InputError(
             f"representation is {wanted!r}; expected {SMALLEST!r}, or for this table one of "
             f"{', '.join(every)}"
         )
-    left_out = () if slow else found.slow
+    left_out = () if slow else TRAINED
     return {
         k: make()
         for k, make in every.items()

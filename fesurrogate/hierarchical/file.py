@@ -30,6 +30,7 @@ from fesurrogate.data.shard import UNREADABLE, h5py, replace_with
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations import KINDS
+from fesurrogate.hierarchical.representations.base import below
 from fesurrogate.hierarchical.representations.forms import FORMS, encoded_size
 from fesurrogate.hierarchical.tabulation import Kept, Scattered, Tabulation
 from fesurrogate.kinematics import Kinematics
@@ -235,11 +236,11 @@ def _assembled(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Tabula
     ok = arrays.get("ok", np.ones(shape, dtype=np.bool_)).astype(np.bool_)
     kept = {}
     for name, facts in contents["kept"].items():
-        kept[name] = _kept(axes, facts, _below(arrays, f"kept/{name}/"))
+        kept[name] = _kept(axes, facts, below(arrays, f"kept/{name}/"))
     return Tabulation(
         kinematics,
         axes,
-        _below(arrays, "quantities/"),
+        below(arrays, "quantities/"),
         ok,
         _scattered(arrays, "held_out/"),
         head["units"],
@@ -273,13 +274,9 @@ def _scattered(arrays: Mapping[str, NDArray], prefix: str) -> Scattered | None:
         return None
     return Scattered(
         arrays[f"{prefix}points"],
-        _below(arrays, f"{prefix}quantities/"),
+        below(arrays, f"{prefix}quantities/"),
         arrays[f"{prefix}ok"].astype(np.bool_),
     )
-
-
-def _below(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _plain(value: Any) -> Any:

@@ -169,32 +169,24 @@ class Tabulation:
         kept = dict(self.kept)
         for name in self.quantities:
             if name not in kept:
-                entries, form = self.written(name, mean=False)
-                kept[name] = Kept(
-                    Gridded.through(self.axes, entries, DEGREES["spline"]),
-                    form,
-                    self.trailing(name),
-                )
+                kept[name] = self.splined(name)
         return replace(self, kept=kept)
 
-    def written(self, name: str, *, mean: bool) -> tuple[Array, Form]:
-        """Return the entries of a quantity as numbers (k₁, ..., k_p, c), and their form.
-
-        Args:
-            name: Of the quantity.
-            mean: Whether look-ups are means of entries.
+    def splined(self, name: str) -> Kept:
+        """Return a quantity as cubic splines through its entries.
 
         Raises:
             InputError: An entry could not be computed, or a stiffness is not definite.
         """
-        rows = self.quantities[name].reshape(self.ok.size, *self.trailing(name))
         if not self.ok.all():
             raise InputError(
                 f"{int((~self.ok).sum())} entries of the table could not be computed; expected a "
                 "table without: narrow its axes"
             )
-        numbers, form = written(name, rows, self.kinematics, mean=mean)
-        return numbers.reshape(*self.shape, numbers.shape[1]), form
+        numbers, form = written(name, self.computed(name)[1], self.kinematics, mean=False)
+        entries = numbers.reshape(*self.shape, numbers.shape[1])
+        table = Gridded.through(self.axes, entries, DEGREES["spline"])
+        return Kept(table, form, self.trailing(name))
 
     def entries(
         self,
@@ -244,13 +236,20 @@ class Tabulation:
         found = self.inside(points)
         if self._lost is not None and found.any():
             found[found] = self._lost.evaluate(points[found])[0][:, 0] == 0.0
-        held = self.samples
-        if held is not None and not held.ok.all() and found.any():
-            from scipy.spatial import cKDTree
-
-            tree = cKDTree(scaled(self.axes, held.points)[0])
-            found[found] = held.ok[tree.query(scaled(self.axes, points[found])[0])[1]]
+        if self._nearest is not None and found.any():
+            assert self.samples is not None
+            rows = self._nearest.query(scaled(self.axes, points[found])[0])[1]
+            found[found] = self.samples.ok[rows]
         return found
+
+    @cached_property
+    def _nearest(self) -> Any:
+        """Tree of the samples; None where there are none, or none of them failed."""
+        if self.samples is None or self.samples.ok.all():
+            return None
+        from scipy.spatial import cKDTree
+
+        return cKDTree(scaled(self.axes, self.samples.points)[0])
 
     @cached_property
     def _lost(self) -> Gridded | None:

@@ -10,7 +10,7 @@ from fesurrogate.hierarchical.representations.radial import Radial
 from fesurrogate.hierarchical.representations.train import Train
 
 KINDS: dict[str, type[Representation]] = {
-    each.kind: each for each in (Gridded, Train, Modes, Decoded, Polynomial, Radial, Energy)
+    each.kind: each for each in (Gridded, Train, Modes, Polynomial, Radial, Energy)
 }
 
 __all__ = [

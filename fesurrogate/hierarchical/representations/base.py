@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.kinematics import Array
@@ -75,3 +76,13 @@ class Representation(ABC):
             if derivatives is not None:
                 derivatives[rows] = found
         return values, derivatives
+
+
+def prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays of a part, to be stored among others; :func:`below` finds them again."""
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def below(arrays: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

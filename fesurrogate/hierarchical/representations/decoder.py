@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from fesurrogate.hierarchical.axes import Axis
-from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.base import Representation, below, prefixed
 from fesurrogate.hierarchical.representations.gridded import Gridded
 from fesurrogate.kinematics import Array
 
@@ -55,8 +55,8 @@ class Decoded(Representation):
     def arrays(self) -> dict[str, Array]:
         """Return the weights and those of the latents."""
         weights = (self._offset, self._linear, self._second, self._first, self._bias)
-        found = {f"latents_{name}": array for name, array in self._latents.arrays().items()}
-        return found | dict(zip(NAMES, weights, strict=True))
+        own = dict(zip(NAMES, weights, strict=True))
+        return own | prefixed("latents_", self._latents.arrays())
 
     def facts(self) -> dict[str, Any]:
         """Return the degree of the latents."""
@@ -67,6 +67,4 @@ class Decoded(Representation):
         cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> Decoded:
         """Return the decoder."""
-        prefix = "latents_"
-        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        return cls(Gridded.restored(axes, facts, own), arrays)
+        return cls(Gridded.restored(axes, facts, below(arrays, "latents_")), arrays)

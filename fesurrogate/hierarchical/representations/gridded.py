@@ -25,6 +25,11 @@ class Gridded(Representation):
         axes: p, with k₁, ..., k_p values.
         coefficients: (k₁, ..., k_p, c).
         degree: Of the splines.
+
+    Attributes:
+        axes: As given.
+        coefficients: As given; of degree 1 they are the entries.
+        degree: As given.
     """
 
     kind = "gridded"
@@ -34,7 +39,7 @@ class Gridded(Representation):
         if coefficients.shape[:-1] != shape or degree not in DEGREES.values():
             raise ValueError(f"coefficients {coefficients.shape} of degree {degree} over {shape}")
         self.outputs, self.degree = coefficients.shape[-1], degree
-        self._axes, self._coefficients = tuple(axes), coefficients
+        self.axes, self.coefficients = tuple(axes), coefficients
         self._splines = [Spline(axis.values, degree) for axis in axes]
         self._flat = np.ascontiguousarray(coefficients.reshape(-1, self.outputs))
         self._strides = [int(np.prod(shape[k + 1 :])) for k in range(len(shape))]
@@ -79,15 +84,14 @@ class Gridded(Representation):
 
     def on_grid(self, axes: Sequence[Axis]) -> Array:  # (N, c)
         """Return the numbers at all points of another grid, axis by axis."""
-        found: NDArray[np.floating] = self._coefficients
+        found: NDArray[np.floating] = self.coefficients
         for k, (spline, axis) in enumerate(zip(self._splines, axes, strict=True)):
             found = np.moveaxis(np.tensordot(spline.matrix(axis.values), found, axes=(1, k)), 0, k)
         return np.ascontiguousarray(found).reshape(-1, self.outputs)
 
     def arrays(self) -> dict[str, Array]:
-        """Return the coefficients; of degree 1 they are the entries."""
-        axes = {f"axis{k}": axis.values for k, axis in enumerate(self._axes)}
-        return {**axes, "coefficients": self._coefficients}
+        """Return the values of the axes, and the coefficients."""
+        return {**values_of(self.axes), "coefficients": self.coefficients}
 
     def facts(self) -> dict[str, Any]:
         """Return the degree."""
@@ -98,8 +102,7 @@ class Gridded(Representation):
         cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> Gridded:
         """Return the interpolant."""
-        own = with_values(axes, arrays)
-        return cls(own, arrays["coefficients"], int(facts["degree"]))
+        return cls(with_values(axes, arrays), arrays["coefficients"], int(facts["degree"]))
 
 
 def spline_coefficients(axes: Sequence[Axis], entries: Array, degree: int) -> Array:
@@ -108,6 +111,11 @@ def spline_coefficients(axes: Sequence[Axis], entries: Array, degree: int) -> Ar
     for k, axis in enumerate(axes):
         found = Spline(axis.values, degree).coefficients(found, k)
     return np.ascontiguousarray(found)
+
+
+def values_of(axes: Sequence[Axis]) -> dict[str, Array]:
+    """Return the values of axes as arrays; :func:`with_values` takes them."""
+    return {f"axis{k}": axis.values for k, axis in enumerate(axes)}
 
 
 def with_values(axes: Sequence[Axis], arrays: Mapping[str, Array]) -> list[Axis]:

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from fesurrogate.hierarchical.axes import Axis
-from fesurrogate.hierarchical.representations.base import Representation
+from fesurrogate.hierarchical.representations.base import Representation, below, prefixed
 from fesurrogate.hierarchical.representations.decoder import Decoded
 from fesurrogate.hierarchical.representations.gridded import Gridded
 from fesurrogate.kinematics import Array
@@ -72,10 +72,10 @@ class Modes(Representation):
 
     def arrays(self) -> dict[str, Array]:
         """Return those of the coefficients and of the modes."""
-        found = {f"outer_{name}": array for name, array in self._outer.arrays().items()}
+        found = prefixed("outer_", self._outer.arrays())
         if not isinstance(self._inner, Gridded):
             return {**found, "inner": self._inner}
-        return found | {f"inner_{name}": array for name, array in self._inner.arrays().items()}
+        return found | prefixed("inner_", self._inner.arrays())
 
     def facts(self) -> dict[str, Any]:
         """Return which axes are outer and inner ones, and what gives the coefficients."""
@@ -89,13 +89,9 @@ class Modes(Representation):
         """Return the decomposition."""
         columns, given = facts["columns"], facts["outer"]
         kinds: dict[str, type[Gridded | Decoded]] = {k.kind: k for k in (Gridded, Decoded)}
-
-        def part(prefix: str) -> dict[str, Array]:
-            return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
         near, far = ([axes[k] for k in of] for of in columns)
-        outer = kinds[given["kind"]].restored(near, given, part("outer_"))
-        inner = Gridded.restored(far, given, part("inner_")) if far else arrays["inner"]
+        outer = kinds[given["kind"]].restored(near, given, below(arrays, "outer_"))
+        inner = Gridded.restored(far, given, below(arrays, "inner_")) if far else arrays["inner"]
         return cls(outer, inner, (columns[0], columns[1]))
 
 

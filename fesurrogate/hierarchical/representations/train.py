@@ -9,7 +9,7 @@ import numpy as np
 
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
-from fesurrogate.hierarchical.representations.gridded import DEGREES, with_values
+from fesurrogate.hierarchical.representations.gridded import DEGREES, values_of, with_values
 from fesurrogate.hierarchical.representations.splines import Spline
 from fesurrogate.kinematics import Array
 
@@ -84,9 +84,8 @@ class Train(Representation):
         return np.asarray(matrix @ self._rows[k]).reshape(n, left, right)
 
     def arrays(self) -> dict[str, Array]:
-        """Return the cores."""
-        axes = {f"axis{k}": axis.values for k, axis in enumerate(self._axes)}
-        return axes | {f"core{k}": core for k, core in enumerate(self._cores)}
+        """Return the values of the axes, and the cores."""
+        return values_of(self._axes) | {f"core{k}": core for k, core in enumerate(self._cores)}
 
     def facts(self) -> dict[str, Any]:
         """Return the degree."""
