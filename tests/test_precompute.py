@@ -316,6 +316,28 @@ def test_entries_that_fail_are_marked(tmp_path: Path) -> None:
     assert np.isfinite(found.quantities["expansion"][:2]).all()
 
 
+def test_samples_that_fail_leave_their_neighbourhood_unknown(tmp_path: Path) -> None:
+    """Of no grid: what a point needs is its nearest sample, and radial functions meet the others.
+
+    The upper end of the axis, where no cell can be made, is no sample, and is not asked of.
+    """
+    axes = "[precompute.axes.volume_fraction]\nlow = 0.3\nhigh = 1.2\n"
+    found, made = tabulated(
+        tmp_path,
+        toml(FIBRES, quantities='["stiffness"]', axes=f"sampling = 'sobol'\nsamples = 8\n{axes}"),
+    )
+    held = found.samples
+    assert held is not None and 0 < made.failed == (~held.ok).sum() < 5
+    again, known = found.look_up("stiffness", held.points)
+    np.testing.assert_array_equal(known, held.ok)
+    np.testing.assert_allclose(again[known], held.quantities["stiffness"][known], rtol=1e-6)
+    points = np.linspace(0.3, 1.2, 50)[:, None]
+    nearest = np.abs(points - held.points[:, 0]).argmin(axis=1)
+    values, known = found.look_up("stiffness", points)
+    np.testing.assert_array_equal(known, held.ok[nearest])
+    assert np.isnan(values[~known]).all() and np.isfinite(values[known]).all()
+
+
 def test_a_quantity_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_quantity.py").write_text(
         "def softest(cell):\n    import numpy as np\n"

@@ -29,6 +29,7 @@ from fesurrogate.hierarchical.scatter import sparse_grid, with_retrieval
 from fesurrogate.hierarchical.strains import (
     PREFIX,
     check_quantities,
+    has_strain,
     strain_axes,
     strain_columns,
     strains_at,
@@ -108,7 +109,7 @@ def ensure_table(
                 quantities=quantities,
                 expansion=wanted.expansion,
                 directions=directions,
-                probe={axis.name: float(axis.values[len(axis.values) // 2]) for axis in others},
+                probe={axis.name: _middle(axis, wanted) for axis in others},
             )
         return family, {**laws, **sources}, axes, micro_options(context)
 
@@ -174,7 +175,7 @@ def _check(settings: Settings) -> None:
     wanted, measure = settings.precompute, settings.kinematics.measure
     if settings.material is None or settings.material.rve is None:
         raise InputError("precompute: there is no cell; add the table [material.rve]")
-    if measure not in STIFFNESS and not any(name.startswith(PREFIX) for name in wanted.axes):
+    if measure not in STIFFNESS and not has_strain(wanted.axes):
         raise InputError(
             f"precompute: kinematics.measure is {measure!r}; expected "
             f"{' or '.join(map(repr, STIFFNESS))}: a stiffness at rest says nothing of large "
@@ -203,8 +204,9 @@ def _names(settings: Settings) -> tuple[str, ...]:
     wanted = settings.precompute
     if wanted.quantities:
         return wanted.quantities
-    over_strain = any(name.startswith(PREFIX) for name in wanted.axes)
-    return ("stress",) if over_strain else (STIFFNESS.get(settings.kinematics.measure, "stress"),)
+    if has_strain(wanted.axes):
+        return ("stress",)
+    return (STIFFNESS.get(settings.kinematics.measure, "stress"),)
 
 
 def _axis(name: str, given: AxisSettings, wanted: PrecomputeSettings) -> Axis:
@@ -212,9 +214,15 @@ def _axis(name: str, given: AxisSettings, wanted: PrecomputeSettings) -> Axis:
     return Axis(name, values if wanted.sampling == "grid" else values[[0, -1]], given.unit)
 
 
+def _middle(axis: Axis, wanted: PrecomputeSettings) -> float:
+    """Return an entry about the middle of an axis; the middle itself where there is no grid."""
+    values = axis.values
+    return float(values[len(values) // 2] if wanted.sampling == "grid" else values.mean())
+
+
 def _sampled(axes: Sequence[Axis], wanted: PrecomputeSettings) -> Array:  # (N, p)
     """Return the points of the table: of the grid, or of no grid."""
-    from fesurrogate.data.sampling import scaled, sobol
+    from fesurrogate.data.sampling import sobol
 
     if wanted.sampling == "grid":
         return grid(axes)
@@ -223,8 +231,7 @@ def _sampled(axes: Sequence[Axis], wanted: PrecomputeSettings) -> Array:  # (N, 
     else:
         assert wanted.level is not None
         cube = sparse_grid(wanted.level, len(axes))
-    low, high = (np.array([axis.values[end] for axis in axes]) for end in (0, -1))
-    return scaled(cube, low, high)
+    return _placed(cube, axes)
 
 
 def _quantities(
@@ -251,13 +258,18 @@ def _quantities(
 
 
 def _held_out(axes: Sequence[Axis], wanted: PrecomputeSettings) -> Array:  # (N, p)
-    from fesurrogate.data.sampling import scaled, sobol
+    from fesurrogate.data.sampling import sobol
 
     if not wanted.held_out:
         return np.zeros((0, len(axes)))
-    cube = sobol(wanted.held_out, len(axes), seed=wanted.seed)
-    low = np.array([axis.values[0] for axis in axes])
-    return scaled(cube, low, np.array([axis.values[-1] for axis in axes]))
+    return _placed(sobol(wanted.held_out, len(axes), seed=wanted.seed), axes)
+
+
+def _placed(cube: Array, axes: Sequence[Axis]) -> Array:  # (N, p), of [0, 1] and of the axes
+    from fesurrogate.data.sampling import scaled
+
+    low, high = (np.array([axis.values[end] for axis in axes]) for end in (0, -1))
+    return scaled(cube, low, high)
 
 
 def _assembled(
@@ -274,7 +286,7 @@ def _assembled(
     """Return the table of a dataset, whose first ``count`` points are its own; others judge it."""
     ok = dataset.ok[order, 0]
     found = {name: array[order, 0] for name, array in dataset.reports.items()}
-    if any(axis.name.startswith(PREFIX) for axis in axes):
+    if strain_columns(dataset.kinematics, axes):
         tangent = None if dataset.tangent is None else dataset.tangent[order, 0]
         stress, energy = dataset.stress[order, 0], found.get("energy")
         found = tabulated(dataset.kinematics, stress, tangent, energy)
