@@ -240,6 +240,9 @@ BAD = {
     "unknown region": (
         ("[output]", '[regions.fibre]\nkind = "neo_hookean"\n[output]'),
         ["regions.fibre", "'domain'"]),
+    "region with the name of the rest": (
+        ("[output]", '[regions.material]\nkind = "neo_hookean"\n[output]'),
+        ["regions.material", "rename the group"]),
     "negative modulus": (
         ("[material.rve.phases.left]\nkind = \"neo_hookean\"\nshear_modulus = 35.0",
          "[material.rve.phases.left]\nkind = \"neo_hookean\"\nshear_modulus = -35.0"),

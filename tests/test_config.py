@@ -143,6 +143,21 @@ def test_cook_membrane_swaps_by_one_word() -> None:
         assert kind == "network" or getattr(swapped, swapped.section) is not None
 
 
+def test_a_region_takes_what_it_leaves_out_from_the_material(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD + '[regions.core]\nkind = "linear"\n[material.guard]\n')
+    base = settings.material
+    assert base is not None and base.rve is not None and settings.regions["core"].rve is None
+    core, rest = settings.tables["core"], settings.tables["material"]
+    assert set(settings.tables) == {"core", "material"} and rest == base
+    assert core.kind == "linear" and core.rve == base.rve and core.guard == base.guard
+    assert not settings.guards  # no kind that has one
+
+    def network(table: MaterialSettings) -> MaterialSettings:
+        return dataclasses.replace(table, kind="network")
+
+    assert settings.with_tables(network).guards == (base.guard, base.guard)
+
+
 def test_runs_of_each_kind_have_a_folder_of_their_own(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD + f'[output]\nfolder = "{tmp_path}/out"\n')
     out = tmp_path / "out"

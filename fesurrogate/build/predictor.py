@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fesurrogate.build.context import naming
 from fesurrogate.build.guess import predictor_of as extrapolation_of
-from fesurrogate.build.problem import MacroModel, build_problem, completed
+from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.combine import Corrected
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
@@ -37,9 +37,7 @@ def predictor_of(
         return DynamicModes(model.mesh.mesh.comm, owned)
     if settings.macro.initial_guess != "surrogate":
         return extrapolation_of(settings)
-    base = settings.material
-    tables = [base, *(completed(table, base) for table in settings.regions.values())]
-    if not any(table and (table.guarded or table.kind == "rve") for table in tables):
+    if not any(table.guarded or table.kind == "rve" for table in settings.tables.values()):
         return None  # a surrogate's run, say, which differs by one word: all in it is cheap
     with naming("macro.initial_guess"):
         cheap = without_cells(settings, settings.macro.surrogate)
@@ -73,18 +71,15 @@ def led(
 def without_cells(settings: Settings, kind: str | None = None) -> Settings:
     """Return the settings with nothing behind a guard, and a cheap kind in place of cells.
 
+    What learns has its model in the run alone: it counts as a cell.
+
     Args:
         settings: The whole.
-        kind: In place of ``rve``; that stays if None.
+        kind: In place of ``rve``; that stays if None, with its own tangent.
     """
 
     def cheap(table: MaterialSettings) -> MaterialSettings:
-        cell = kind is not None and table.kind == "rve"
-        return replace(table, kind=kind if cell else table.kind, guard=None)  # type: ignore[arg-type]
+        other = kind if kind and (table.kind == "rve" or table.learns) else table.kind
+        return replace(table, kind=other, guard=None, learning=None, tangent=None)
 
-    base = settings.material
-    return replace(
-        settings,
-        material=None if base is None else cheap(base),
-        regions={name: cheap(table) for name, table in settings.regions.items()},
-    )
+    return settings.with_tables(cheap)

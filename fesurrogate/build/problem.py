@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from dolfinx import fem
@@ -21,6 +21,7 @@ from fesurrogate.build.tangent import with_surrogate_tangent
 from fesurrogate.combine import Balanced
 from fesurrogate.config import MacroSettings, Settings
 from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.settings import REST
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.mesh import TaggedMesh, box, cook_membrane, read_mesh, rectangle
@@ -28,9 +29,6 @@ from fesurrogate.fem.problem import MacroProblem
 from fesurrogate.fem.strain import strain_of
 from fesurrogate.material import Material
 from fesurrogate.memory import MemoryEstimate, check_fits
-
-REST = "material"
-"""Name of the field on all cells that no region claims."""
 
 
 @dataclass
@@ -210,13 +208,16 @@ def _regions(
     owned = tagged.mesh.topology.index_map(tagged.mesh.topology.dim).size_local
     rest = np.ones(owned, dtype=bool)
     regions = {}
-    for name, table in settings.regions.items():
+    tables = settings.tables
+    for name in settings.regions:
         with naming(f"regions.{name}"):
+            if name == REST and base is not None:
+                raise InputError(f"the name is that of the table [{REST}]; rename the group")
             cells = tagged.cells(name)
             if comm.allreduce(len(cells)) == 0:
                 raise InputError(f"the group {name!r} has no cells; remove the region")
         rest[cells] = False
-        regions[name] = (completed(table, base), cells)
+        regions[name] = (tables[name], cells)
     left = np.flatnonzero(rest).astype(np.int32)
     count = comm.allreduce(len(left))
     if count and base is None:
@@ -227,14 +228,5 @@ def _regions(
             "the rest or a table [regions.NAME] for each group"
         )
     if count:
-        assert base is not None
-        regions[REST] = (base, left)
+        regions[REST] = (tables[REST], left)
     return regions
-
-
-def completed(table: MaterialSettings, base: MaterialSettings | None) -> MaterialSettings:
-    """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
-    if base is None:
-        return table
-    left_out = [item.name for item in fields(table) if getattr(table, item.name) is None]
-    return replace(table, **{name: getattr(base, name) for name in left_out})

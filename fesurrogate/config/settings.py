@@ -8,7 +8,8 @@ documented in docs/config.md. A class here is a table there; what is required ha
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from fesurrogate.config.cell import DEGREES, LARGEST_DEGREE
 from fesurrogate.config.data import CalibrationSettings, GenerateSettings
 from fesurrogate.config.file import check, check_kind, read_table
 from fesurrogate.config.homogenize import HomogenizeSettings
-from fesurrogate.config.material import KINDS, SURROGATES, GuardSettings, MaterialSettings
+from fesurrogate.config.material import KINDS, GuardSettings, MaterialSettings
 from fesurrogate.config.output import OutputSettings
 from fesurrogate.config.precompute import PrecomputeSettings
 from fesurrogate.config.train import TrainSettings
@@ -25,6 +26,7 @@ from fesurrogate.kinematics import Kinematics
 
 MOST_INCREMENTS = 10**6
 MOST_CUTS = 50  # beyond, a step is lost in the rounding of the time
+REST = "material"  # name of the table of all cells that no region claims
 Schedule = tuple[tuple[float, float], ...]
 """(time, factor) pairs; linear in between, constant outside."""
 
@@ -211,12 +213,24 @@ class Settings:
     run_output: Path | None = field(default=None, metadata={"key": False})
 
     @property
+    def tables(self) -> dict[str, MaterialSettings]:
+        """Those of the regions, completed, and ``[material]`` as :data:`REST`, by name.
+
+        What a region leaves out it takes from ``[material]``.
+        """
+        rest = {} if self.material is None else {REST: self.material}
+        return {k: _completed(table, self.material) for k, table in self.regions.items()} | rest
+
+    def with_tables(self, change: Callable[[MaterialSettings], MaterialSettings]) -> Settings:
+        """Return the settings with another table in place of each of :attr:`tables`."""
+        base = self.material
+        regions = {k: change(_completed(table, base)) for k, table in self.regions.items()}
+        return replace(self, material=None if base is None else change(base), regions=regions)
+
+    @property
     def guards(self) -> tuple[GuardSettings, ...]:
         """Those of all tables whose kind has one; a region without takes that of ``[material]``."""
-        tables = [table for table in (self.material, *self.regions.values()) if table]
-        shared = self.material.guard if self.material else None
-        found = [table.guard or shared for table in tables if table.kind in SURROGATES]
-        return tuple(guard for guard in found if guard is not None)
+        return tuple(table.guard for table in self.tables.values() if table.guard and table.guarded)
 
     @property
     def folder(self) -> Path:
@@ -289,6 +303,14 @@ def read_config(path: str | Path) -> Settings:
     """
     settings = read_table(Path(path), Settings)
     return replace(settings, source=Path(path).resolve())
+
+
+def _completed(table: MaterialSettings, base: MaterialSettings | None) -> MaterialSettings:
+    """Return a region's table, with the sub-tables it leaves out taken from ``[material]``."""
+    if base is None:
+        return table
+    left_out = [item.name for item in fields(table) if getattr(table, item.name) is None]
+    return replace(table, **{name: getattr(base, name) for name in left_out})
 
 
 def _check_schedule(schedule: Schedule | None) -> None:

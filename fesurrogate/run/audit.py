@@ -9,7 +9,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fesurrogate.build.guard import guard_of
-from fesurrogate.build.problem import MacroModel, completed
+from fesurrogate.build.problem import MacroModel
 from fesurrogate.config.material import GuardSettings
 from fesurrogate.fem.adjoint import Adjoint
 from fesurrogate.fem.field import MaterialField
@@ -63,12 +63,10 @@ def _groups(
     model: MacroModel, points: int | None
 ) -> dict[GuardSettings, list[MaterialField]]:  # in the order of the fields
     """Return the fields that are audited by the guard before them; regions may share one."""
-    settings = model.settings
     groups: dict[GuardSettings, list[MaterialField]] = {}
+    tables = model.settings.tables
     for name, field in model.fields.items():
-        table = settings.regions.get(name)
-        table = settings.material if table is None else completed(table, settings.material)
-        guard = None if table is None else table.guard
+        guard = tables[name].guard
         if guard is None or guard_of(field.material) is None or not (points or guard.audit):
             continue
         groups.setdefault(guard, []).append(field)

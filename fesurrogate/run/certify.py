@@ -21,7 +21,7 @@ import numpy as np
 
 from fesurrogate.build.loads import AXES
 from fesurrogate.build.predictor import led, without_cells
-from fesurrogate.build.problem import MacroModel, build_problem, completed
+from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.fem.output import FieldWriter
@@ -36,9 +36,7 @@ FIELDS = "certified.xdmf"
 
 def wants_certificate(settings: Settings) -> bool:
     """Return whether a guard of a table that is used says ``certify``."""
-    base = settings.material
-    tables = [base, *(completed(table, base) for table in settings.regions.values())]
-    return any(table is not None and _certified(table) for table in tables)
+    return any(guard.certify for guard in settings.guards)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def prepare(
     Raises:
         InputError: On all ranks: a Material cannot be built.
     """
-    comm, settings = model.mesh.mesh.comm, _replaced(model.settings, _reference)
+    comm, settings = model.mesh.mesh.comm, model.settings.with_tables(_reference)
     direct = build_problem(settings, comm, allow_code=allow_code, beside=model)
     direct.problem.stop = stop
     surrogate = led(direct, without_cells(model.settings), allow_code=allow_code, stop=stop)
@@ -174,29 +172,11 @@ def write_increment(writer: FieldWriter, direct: MacroModel, time: float) -> Non
     writer.write(time, nodes={"u": direct.u}, cells={"stress": stress})
 
 
-def _replaced(
-    settings: Settings, change: Callable[[MaterialSettings], MaterialSettings]
-) -> Settings:
-    """Return the settings with another table in place of each that is certified."""
-
-    def changed(table: MaterialSettings) -> MaterialSettings:
-        return change(table) if _certified(table) else table
-
-    base = settings.material
-    return replace(
-        settings,
-        material=None if base is None else changed(base),
-        regions={k: changed(completed(table, base)) for k, table in settings.regions.items()},
-    )
-
-
 def _reference(table: MaterialSettings) -> MaterialSettings:
-    assert table.guard is not None
+    """Return the table of the reference in place of one that is certified."""
+    if not (table.guarded and table.guard and table.guard.certify):
+        return table
     return replace(table, kind=table.guard.reference)
-
-
-def _certified(table: MaterialSettings) -> bool:
-    return table.guarded and table.guard is not None and table.guard.certify
 
 
 Measured = tuple[Mapping[str, list[float]], Mapping[str, list[float]]]

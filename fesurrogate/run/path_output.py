@@ -16,10 +16,10 @@ import numpy as np
 
 from fesurrogate.build.places import check_files
 from fesurrogate.build.problem import MacroModel
-from fesurrogate.config.settings import REST
 from fesurrogate.build.ranks import together
 from fesurrogate.checkpoint import PointRows, Store, load_beside, original_numbers, save_beside
 from fesurrogate.checkpoint.archive import Archive
+from fesurrogate.config.settings import REST
 from fesurrogate.data.manifest import NAME as MANIFEST
 from fesurrogate.data.record import Recorder
 from fesurrogate.data.shard import h5py
