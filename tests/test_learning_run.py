@@ -21,6 +21,7 @@ from fesurrogate.build import ensure_model, load_material
 from fesurrogate.build.guard import guard_of, learning_of
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config.material import NetworkSettings
+from fesurrogate.config.phase import NeoHookeanSettings
 from fesurrogate.data.lock import locked
 from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import InputError
@@ -152,6 +153,25 @@ def test_no_rank_waits_where_what_was_learned_cannot_be_written(folder: Path) ->
         WORLD.Barrier()
         with pytest.raises(InputError, match="is being written by"):
             write_learned(found.model, settings.run_folder)
+
+
+@pytest.mark.mpi
+def test_a_surrogate_that_is_no_model_leads_a_run_that_learns(folder: Path) -> None:
+    """The model of the run is in the run alone: it cannot lead it."""
+    settings = settings_in(folder)
+    material = settings.material
+    assert material is not None
+    law = NeoHookeanSettings(shear_modulus=2.0, lame=3.0)
+    chosen = replace(material, neo_hookean=law)
+    macro = replace(settings.macro, initial_guess="surrogate", surrogate="neo_hookean")
+    found = run(replace(settings, material=chosen, macro=macro), WORLD).results
+    plain = run(settings, WORLD).results
+    assert found.converged and "taken" in {entry.guess for entry in found.history}
+    assert [entry.learning[0].outcome for entry in found.history].count("taken") > 0
+    wrong = np.subtract(found.reaction["right"], plain.reaction["right"])
+    assert np.linalg.norm(wrong) < 0.01 * np.linalg.norm(plain.reaction["right"])
+    with pytest.raises(InputError, match=r"macro.initial_guess.*there is no model"):
+        run(replace(settings, macro=replace(macro, surrogate="network")), WORLD)
 
 
 @serial
