@@ -289,7 +289,6 @@ def test_checks_find_a_model_that_is_trusted_wrongly() -> None:
     material = Learning(
         begin, train, settings=LearningSettings(checks=130, first=0), comm=COMM
     )  # fmt: skip
-    material._measures = ("novelty",)
     got = accepted(material, strains(200, 0.1))
     assert fallback(got) == 0.0
     (lesson,) = material.lessons()
@@ -313,6 +312,21 @@ def test_wrong_checks_are_believed_where_no_better_model_comes(
     (lesson,) = material.lessons()
     assert lesson.outcome == "failed" and lesson.wrong > 10
     assert fallback(material.evaluate(share(beyond(200, seed=1)))) > 0.9
+
+
+def test_where_samples_are_many_enough_checks_go_on() -> None:
+    """No more samples are kept than wanted; the answers are still checked, and trust hears it."""
+    material = taught(first=145, checks=10, samples=150)
+    assert len(material.samples) == 145
+    for k, size in enumerate((150, 150)):
+        accepted(material, strains(100, 0.04, seed=k + 1))
+        assert len(material.samples) == size
+    first, _, last = material.lessons()
+    assert first.outcome == "taken" and (last.outcome, last.checked) == ("waiting", 10)
+    assert material.fitted is not None
+    begun = len(material.fitted.trust["error"])
+    accepted(material, strains(100, 0.04, seed=3))
+    assert len(material.fitted.trust["error"]) == begun + 10
 
 
 def test_parameters_of_the_points_are_learned_with_them() -> None:
@@ -354,6 +368,10 @@ def test_hostile_snapshots_are_refused(learned: dict[str, np.ndarray]) -> None:
         {weight: learned[weight] * np.nan},
         {"samples.strain": learned["samples.strain"][:, :, :3]},
         {"count": np.zeros(3)},
+        {"increment": np.zeros(0)},
+        {"trust.error": learned["trust.error"][1:]},
+        {"trust.scale": np.zeros(0)},
+        {"trust.inputs": np.zeros((2, 2))},
     ):
         with pytest.raises(InputError):
             material.restore({**learned, **change})

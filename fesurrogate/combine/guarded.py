@@ -146,21 +146,22 @@ class Guarded(Material):
         *,
         parameters: Array,  # (n, p)
         hint: Array,  # (n, h)
+        tangent: bool = False,
     ) -> Response:
-        """Return what the reference answers to an accepted increment, without the tangent.
+        """Return what the reference answers to an accepted increment.
 
         The state is the one at the end of the increment. Collective.
         """
         own_hint = hint[:, 1 + self.surrogate.num_hint :]
         if not self._replay:
             return self.reference.evaluate(
-                strain, None, dt, parameters=parameters, hint=own_hint, tangent=False
+                strain, None, dt, parameters=parameters, hint=own_hint, tangent=tangent
             )
         path = state[:, self.surrogate.num_state :].copy()
         path[:, 0] -= 1  # the increment itself is no part of what went before
         return self._replay.evaluate(
             strain, path, dt,
-            parameters=parameters, hint=own_hint, tangent=False, sensitivity=False,
+            parameters=parameters, hint=own_hint, tangent=tangent, sensitivity=False,
         )  # fmt: skip
 
     def accept(self, strain: Array, response: Response) -> None:
@@ -180,8 +181,15 @@ class Guarded(Material):
         return mine | {f"surrogate.{k}": v for k, v in self.surrogate.snapshot().items()}
 
     def restore(self, arrays: Mapping[str, NDArray]) -> None:
-        """Return to a snapshot."""
-        self._increment = int(arrays["increment"][0])
+        """Return to a snapshot.
+
+        Raises:
+            InputError: It is none of a guard.
+        """
+        try:
+            self._increment = int(arrays["increment"][0])
+        except (KeyError, IndexError, ValueError) as error:
+            raise InputError(f"the guard's increment cannot be read ({error!r})") from error
         begin = "surrogate."
         self.surrogate.restore(
             {k.removeprefix(begin): v for k, v in arrays.items() if k.startswith(begin)}

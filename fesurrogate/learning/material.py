@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -28,7 +28,7 @@ from fesurrogate.learning.samples import (
     started_from,
 )
 from fesurrogate.learning.seek import Found, seek
-from fesurrogate.learning.untaught import Untaught
+from fesurrogate.learning.untaught import Untaught, calibrated
 from fesurrogate.material import Material, Response
 from fesurrogate.results import LearningEntry
 from fesurrogate.trust import trust_from
@@ -62,7 +62,8 @@ class Learning(Material):
 
     Args:
         guarded: The surrogate to begin with and its reference, without history and with the policy
-            ``fallback``; :func:`~fesurrogate.learning.untaught.untaught` begins with nothing.
+            ``fallback``; :func:`~fesurrogate.learning.untaught.untaught` begins with nothing. Its
+            measures go on where what is fitted is calibrated for them, else the best that it is.
         train: What is fitted.
         settings: How much is asked and learned.
         start: Samples to begin with, alike on all ranks: of another run, or generated.
@@ -104,8 +105,10 @@ class Learning(Material):
         self.train, self._settings = train, settings or LearningSettings()
         self._comm = MPI.COMM_SELF if comm is None else comm
         self._device, self._threads = device, threads
-        self._measures = tuple(name for name in guarded.trust.names if name != "violation")
-        self._count = _Count()
+        known = calibrated(train)
+        self._measures = tuple(n for n in guarded.trust.names if n in known) or known[:1]
+        self._fresh = 0  # samples that tell something since a refinement was tried
+        self._known = 0  # samples that the model knows
         self._lessons: list[LearningEntry] = []
         self.meta = dict(meta or {})
         self.samples = no_samples(self.kinematics, self.parameter_names)
@@ -137,29 +140,25 @@ class Learning(Material):
             strain, state, dt,
             parameters=parameters, hint=hint, tangent=tangent, sensitivity=sensitivity,
         )  # fmt: skip
-        report = {**answer.report, PARAMETERS: parameters.copy()}
-        return Response(
-            answer.stress, answer.tangent, answer.state, answer.hint, answer.ok,
-            answer.sensitivity, report,
-        )  # fmt: skip
+        return replace(answer, report={**answer.report, PARAMETERS: parameters.copy()})
 
     def accept(self, strain: Array, response: Response) -> None:
         """Learn from an accepted increment. Collective."""
         begin = time.perf_counter()
         wanted, known = self._settings, len(self.samples)
+        room = max(wanted.samples - known, 0)
         self.guarded.accept(strain, response)
         first = 0 if self.taught else wanted.first
         found = seek(
             self.guarded, strain, response, response.report[PARAMETERS], self.samples,
             scale=None if self.fitted is None else float(self.fitted.trust["scale"][0]),
-            fallen=min(max(wanted.batch, first), wanted.samples - known),
-            checks=min(wanted.checks, wanted.samples - known),
-            comm=self._comm,
+            fallen=min(max(wanted.batch, first), room), checks=wanted.checks, comm=self._comm,
         )  # fmt: skip
-        self._add(found)
+        self._add(found, room)
         judged = Judged("waiting")
-        self._count.fresh += found.telling
-        if enough(self.samples) and (self._count.fresh >= wanted.fresh or found.wrong):
+        self._fresh += found.telling
+        due = self._fresh >= wanted.fresh or found.wrong
+        if due and len(self.samples) > known and enough(self.samples):
             judged = self._refined()
         if self.fitted is not None and judged.fitted is None and len(found.errors):
             self._take(self.fitted.knowing(found.doubts, found.errors))
@@ -187,7 +186,7 @@ class Learning(Material):
     def snapshot(self) -> dict[str, NDArray]:
         """Return samples, model, trust and counts."""
         arrays = self.guarded.snapshot()
-        arrays["count"] = np.array([self._count.fresh, self._count.known])
+        arrays["count"] = np.array([self._fresh, self._known])
         for name, array in self.samples.arrays():
             arrays[SAMPLES + name.replace("report ", "report.")] = array
         return arrays | ({} if self.fitted is None else self.fitted.arrays())
@@ -208,17 +207,16 @@ class Learning(Material):
             held_out(self.samples)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"what was learned cannot be read ({error})") from error
-        self._count, self._lessons = _Count(fresh, known), []
+        self._fresh, self._known, self._lessons = fresh, known, []
         self.guarded, self.fitted = self._begun, None
         if FACTS in arrays:
             self._take(Fitted.from_arrays(arrays, self.kinematics))
         self.guarded.restore(arrays)
 
-    def _add(self, found: Found) -> None:
-        """Take new samples, alike on all ranks."""
-        new = samples_of(
-            self.kinematics, self.parameter_names, **found.arrays, first=len(self.samples)
-        )
+    def _add(self, found: Found, room: int) -> None:
+        """Take new samples, as many as there is room for, alike on all ranks."""
+        arrays = {name: array[:room] for name, array in found.arrays.items()}
+        new = samples_of(self.kinematics, self.parameter_names, **arrays, first=len(self.samples))
         self.samples = joined(self.samples, new)
 
     def _refined(self) -> Judged:
@@ -227,7 +225,7 @@ class Learning(Material):
 
         from fesurrogate.learning.teach import judge
 
-        self._count.fresh = 0
+        self._fresh = 0
         judged: Judged | None = None
         if self._comm.rank == 0:
             before = torch.get_num_threads()
@@ -235,7 +233,7 @@ class Learning(Material):
             try:
                 judged = judge(
                     self.samples, self.guarded.surrogate if self.taught else None,
-                    self._count.known, train=self.train, tolerance=self.guarded.trust.tolerance,
+                    self._known, train=self.train, tolerance=self.guarded.trust.tolerance,
                 )  # fmt: skip
             finally:
                 torch.set_num_threads(before)
@@ -243,7 +241,7 @@ class Learning(Material):
         assert judged is not None
         if judged.fitted is not None:
             self._take(judged.fitted)
-            self._count.known = len(self.samples)
+            self._known = len(self.samples)
         return judged
 
     def _take(self, fitted: Fitted) -> None:
@@ -257,11 +255,3 @@ class Learning(Material):
         self.guarded = Guarded(surrogate, old.reference, trust)
         self.guarded.restore(old.snapshot())
         self.fitted, self.tangent_error = fitted, self.guarded.tangent_error
-
-
-@dataclass
-class _Count:
-    """Samples that tell something since a refinement was tried; all that the model knows."""
-
-    fresh: int = 0
-    known: int = 0

@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from fesurrogate.combine import Guarded
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.errors import MaterialError
 from fesurrogate.kinematics import Array
 from fesurrogate.learning.choice import collected, pick
 from fesurrogate.learning.samples import ENERGY, inputs
@@ -28,7 +29,8 @@ class Found:
     """New samples, alike on all ranks, and what they cost.
 
     Attributes:
-        arrays: ``strain``, ``stress``, ``tangent``, ``parameters`` and ``energy`` of the samples.
+        arrays: ``strain``, ``stress``, ``tangent``, ``parameters`` and ``energy`` of the samples,
+            those that fell back first.
         fallen: Points that had fallen back, all ranks.
         checked: Points that had not, and were asked about.
         wrong: Of these, that erred by more than the tolerance.
@@ -77,8 +79,8 @@ def seek(
     away = np.flatnonzero((report["fallback"] == 1) & response.ok)
     served = np.flatnonzero(report["reason"] == 0)
     known = inputs(samples)
-    new = pick(comm, places[away], known, max(fallen, 0))
-    asked = pick(comm, places[served], np.concatenate([known, new.inputs]), max(checks, 0))
+    new = pick(comm, places[away], known, fallen)
+    asked = pick(comm, places[served], np.concatenate([known, new.inputs]), checks)
     rows = away[new.rows]
     knows = response.tangent is not None
     arrays = {"strain": strain[rows], "parameters": parameters[rows]}
@@ -126,9 +128,9 @@ def _answers(
 ) -> tuple[dict[str, Any], int]:
     """Return what the reference answers to some points, and its solves. Collective.
 
-    A reference that raises has answered nothing; one that communicates raises on all ranks.
+    A reference that raises has answered nothing; what one that communicates raises on one rank
+    alone is raised here, too, as the others wait inside it.
     """
-    own = response.hint[rows, 1 + guarded.surrogate.num_hint :]
     k, m = len(rows), strain.shape[1]
     arrays = {
         "strain": strain[rows], "parameters": parameters[rows], "stress": np.full((k, m), np.nan),
@@ -136,10 +138,13 @@ def _answers(
         "ok": np.zeros(k, dtype=bool),
     }  # fmt: skip
     try:
-        answer = guarded.reference.evaluate(
-            strain[rows], None, parameters=parameters[rows], hint=own
-        )
+        answer = guarded.ask_reference(
+            strain[rows], response.state[rows], 1.0,
+            parameters=parameters[rows], hint=response.hint[rows], tangent=True,
+        )  # fmt: skip
     except Exception as error:
+        if guarded.reference.collective and not isinstance(error, MaterialError):
+            raise
         logger.warning("learning: the reference raised %s; nothing is learned of it", error)
         return arrays, 0
     arrays |= {"stress": answer.stress, "tangent": answer.tangent, "ok": answer.ok}

@@ -68,6 +68,12 @@ class Unknown(Measure):
         return np.full(len(strain), np.inf)
 
 
+def calibrated(train: TrainSettings) -> tuple[str, ...]:
+    """Return the measures for which what is fitted in a run is calibrated, the best first."""
+    deviates = train.ensemble > 1 or train.model == "gaussian_process"
+    return ("deviation", "novelty") if deviates else ("novelty",)
+
+
 def untaught(
     reference: Material,
     train: TrainSettings,
@@ -92,20 +98,20 @@ def untaught(
             "while a run goes on is for materials without history: generate paths, train and "
             "guard the model"
         )
-    deviates = train.ensemble > 1 or train.model == "gaussian_process"
-    names = tuple(measures or (("deviation",) if deviates else ("novelty",)))
+    known = calibrated(train)
+    names = tuple(measures or known[:1])
     if not set(names) <= {"deviation", "novelty"}:
         raise InputError(
             f"measures are {list(names)}; what is learned in the run is judged by 'deviation', "
             "'novelty' or both"
         )
-    if "deviation" in names and not deviates:
+    if not set(names) <= set(known):
         raise InputError(
             f"measures are {list(names)}, but a single model {train.model!r} has no deviation; "
             "give train.ensemble = 4, say, or the measure 'novelty'"
         )
     kinematics = reference.kinematics
-    known = [FixedMeasure(Unknown(name)) for name in names]
+    unknown = [FixedMeasure(Unknown(name)) for name in names]
     physics = FixedMeasure(Violation(kinematics, 1.0))
     surrogate = Untaught(kinematics, reference.parameter_names)
-    return Guarded(surrogate, reference, Trust([*known, physics], tolerance))
+    return Guarded(surrogate, reference, Trust([*unknown, physics], tolerance))
