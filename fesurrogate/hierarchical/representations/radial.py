@@ -54,7 +54,8 @@ class Radial(Representation):
         """Return the interpolant.
 
         Raises:
-            InputError: Too few points for the quadratic, or too many to solve for.
+            InputError: Too few points for the quadratic, or too many to solve for; points that do
+                not fill the axes, or are the same.
         """
         count = term_count(len(axes), TAIL)
         if not count <= len(points) <= MOST:
@@ -63,15 +64,15 @@ class Radial(Representation):
             )
         y = scaled(axes, points)[0]
         terms = values(y, degrees_of(len(axes), TAIL))
+        if np.linalg.matrix_rank(terms) < count or len(np.unique(y, axis=0)) < len(y):
+            raise InputError(
+                "the points of the table do not span its axes, or two are one; expected different "
+                "points that fill them"
+            )
         distance = np.linalg.norm(y[:, None] - y, axis=-1)
         matrix = np.block([[distance**5, terms], [terms.T, np.zeros((count, count))]])
         right = np.concatenate([entries, np.zeros((count, entries.shape[1]))])
-        try:
-            found = np.linalg.solve(matrix, right)
-        except np.linalg.LinAlgError:
-            raise InputError(
-                "the points of the table do not span its axes; expected points that fill them"
-            ) from None
+        found = np.linalg.solve(matrix, right)
         return cls(axes, points, weights=found[: len(points)], tail=found[len(points) :])
 
     def respond(
