@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +127,21 @@ def test_stopped_while_certifying_it_goes_on_from_there(problem: Settings, tmp_p
     assert rest.rve_solves == whole.rve_solves + made.points
     if COMM.rank == 0:
         assert len(list(ET.parse(folder / "certified.xdmf").iter("Time"))) == 6
+
+
+def test_a_disk_that_is_full_while_certifying_is_said(
+    problem: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writer(*given: object, **options: object) -> Callable[[float], None]:
+        def write(time: float) -> None:
+            raise OSError("No space left on device")
+
+        return write
+
+    monkeypatch.setattr("fesurrogate.run.certify_path.increment_writer", writer)
+    made = run(problem, COMM, COMM.bcast(tmp_path))
+    assert made.interrupted and not made.results.converged
+    assert "certifying: No space left on device" in made.results.message
 
 
 def test_what_the_direct_run_cannot_reach_is_said(

@@ -17,17 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fesurrogate.build.loads import AXES
 from fesurrogate.build.predictor import led, without_cells
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.fem.output import FieldWriter
-from fesurrogate.fem.values import cell_average
 from fesurrogate.results import CertifiedResults
-from fesurrogate.run.micro_output import full_tensors
+from fesurrogate.run.recorder import stress_tensors
 from fesurrogate.warmstart import Led
 from fesurrogate.warmstart.surrogate import SHARE
 
@@ -103,7 +100,7 @@ def certify(prepared: Certification, output: Path | None = None) -> CertifiedRes
         direct.u.x.array[:] = start
         way, found = (), direct.problem.solve(atol=tolerance)
     if output is not None and found.converged:
-        write_increment(FieldWriter(output / FIELDS, direct.mesh.mesh), direct, end)
+        increment_writer(direct, output)(end)
     return found_out(
         prepared,
         converged=found.converged,
@@ -146,6 +143,8 @@ def found_out(
 
 def not_certified(prepared: Certification, found: CertifiedResults) -> str:
     """Return why there is no direct answer."""
+    if found.interrupted:
+        return f"certifying: {found.reason}" if prepared.history else "stopped while certifying"
     if prepared.history:
         return f"the surrogate's run ended, but the direct one from its guesses: {found.reason}"
     norms = found.residual_norms
@@ -157,19 +156,20 @@ def not_certified(prepared: Certification, found: CertifiedResults) -> str:
     )
 
 
-def write_increment(writer: FieldWriter, direct: MacroModel, time: float) -> None:
-    """Write displacement and stress of the direct answer at a time. Collective.
+def increment_writer(direct: MacroModel, output: Path, *, keep: int = 0) -> Callable[[float], None]:
+    """Return what writes displacement and stress of the direct answer at a time. Collective.
+
+    Args:
+        direct: The direct problem.
+        output: Folder for ``certified.xdmf``.
+        keep: How many increments that are there already stay.
 
     Raises:
-        OSError: The file cannot be written; on all ranks.
+        OSError: The file cannot be written; on all ranks. So does what is returned.
     """
-    mesh, kinematics = direct.mesh.mesh, direct.settings.kinematics
-    components = [
-        cell_average(mesh, [(field.stress[k], field.dx) for field in direct.fields.values()])()
-        for k in range(kinematics.size)
-    ]
-    stress = full_tensors(kinematics, np.stack(components, axis=1))
-    writer.write(time, nodes={"u": direct.u}, cells={"stress": stress})
+    writer = FieldWriter(output / FIELDS, direct.mesh.mesh, keep=keep)
+    stress = stress_tensors(direct)
+    return lambda time: writer.write(time, nodes={"u": direct.u}, cells={"stress": stress()})
 
 
 def _reference(table: MaterialSettings) -> MaterialSettings:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from fesurrogate.build.ranks import together
 from fesurrogate.errors import ConvergenceError, Interrupted
-from fesurrogate.fem.output import FieldWriter
 from fesurrogate.fem.stepping import Increment, run_increments
-from fesurrogate.results import CertifiedResults, HistoryEntry
-from fesurrogate.run.certify import FIELDS, Certification, certify, found_out, write_increment
+from fesurrogate.results import CertifiedResults
+from fesurrogate.run.certify import Certification, certify, found_out, increment_writer
 from fesurrogate.run.checkpoint import CHECKPOINTS, Keeper, Taken
+from fesurrogate.run.recorder import entry_of
 
 FOLDER = "certified"
 """In that of the run, with the checkpoints."""
@@ -62,27 +62,17 @@ def _certify(
     direct, steps = prepared.direct, prepared.model.settings.steps
     history, position = list(taken.history), taken.position
     interrupted, reason, writable = False, "", output is not None
-    writer = None
+    write = None
     if output is not None:
-        writer = FieldWriter(output / FIELDS, direct.mesh.mesh, keep=len(history))
+        write = increment_writer(direct, output, keep=len(history))
 
     def on_accept(increment: Increment) -> None:
         nonlocal position, writable
         position = increment.reached
-        reaction, probes = direct.measure()
-        history.append(
-            HistoryEntry(
-                time=increment.time,
-                newton_iterations=increment.iterations,
-                residual_norms=increment.residual_norms,
-                reaction=reaction,
-                probes=probes,
-                guess=increment.guess,
-            )
-        )
+        history.append(entry_of(direct, increment))
         try:
-            if writer is not None:
-                write_increment(writer, direct, increment.time)
+            if write is not None:
+                write(increment.time)
             if keeper.due(position.time >= steps.end_times[-1]):
                 keep()
         except OSError as error:

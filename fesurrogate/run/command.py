@@ -223,10 +223,9 @@ def _solved(
         else:
             watch["certify"] = certified.seconds
             interrupted = certified.interrupted
-            if interrupted:
-                message = f"stopped while certifying{keeper.said()}"
-            elif not certified.converged:
+            if not certified.converged:
                 message = not_certified(prepared, certified)
+                message += keeper.said() if interrupted else ""
     tallies = [field.tally for field in model.fields.values()]
     material = sum(tally.seconds for tally in tallies)
     watch |= {"material": material, "macro": solving - material}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,34 @@ def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
     return cell_average(model.mesh.mesh, terms)()
 
 
+def stress_tensors(model: MacroModel) -> Callable[[], Array]:  # () -> (owned cells, d, d)
+    """Return what averages the stress over each owned cell; its forms are compiled once.
+
+    Both this call and what it returns are collective.
+    """
+    mesh, kinematics = model.mesh.mesh, model.settings.kinematics
+    averages = [
+        cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
+        for k in range(kinematics.size)
+    ]
+    return lambda: full_tensors(kinematics, np.stack([average() for average in averages], axis=1))
+
+
+def entry_of(model: MacroModel, increment: Increment) -> HistoryEntry:
+    """Return the figures of the increment that was just accepted. Collective."""
+    reaction, probes = model.measure()
+    return HistoryEntry(
+        time=increment.time,
+        newton_iterations=increment.iterations,
+        residual_norms=increment.residual_norms,
+        reaction=reaction,
+        probes=probes,
+        fallback=fallen_back(model),
+        guess=increment.guess,
+        learning=lessons(model),
+    )
+
+
 class Recorder:
     """Keeps and writes what an accepted increment leaves behind."""
 
@@ -109,33 +137,16 @@ class Recorder:
         self._writer = None
         if output is not None and wanted.fields:
             self._writer = FieldWriter(output / "fields.xdmf", mesh, keep=len(self.history))
-            self._averages = [
-                cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
-                for k in range(model.settings.kinematics.size)
-            ]
+            self._stress = stress_tensors(model)
             self._weights = {name: point_weights(field) for name, field in model.fields.items()}
         watch["output"] += time.perf_counter() - begin
 
     def __call__(self, increment: Increment) -> None:
         """Note and write an accepted increment. Collective."""
         begin = time.perf_counter()
-        reaction, probes = self._model.measure()
-        self.history.append(
-            HistoryEntry(
-                time=increment.time,
-                newton_iterations=increment.iterations,
-                residual_norms=increment.residual_norms,
-                reaction=reaction,
-                probes=probes,
-                fallback=fallen_back(self._model),
-                guess=increment.guess,
-                learning=lessons(self._model),
-            )
-        )
+        self.history.append(entry_of(self._model, increment))
         if self._writer is not None:
-            components = np.stack([average() for average in self._averages], axis=1)
-            stress = full_tensors(self._model.settings.kinematics, components)
-            cells = {"stress": stress, **reported(self._model, self._weights)}
+            cells = {"stress": self._stress(), **reported(self._model, self._weights)}
             self._writer.write(increment.time, nodes={"u": self._model.u}, cells=cells)
         if self.micro is not None:
             self.micro(increment)
