@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,3 +86,10 @@ def test_a_network_of_the_energy_is_a_material_when_it_is_read_again(tmp_path: P
     np.testing.assert_array_equal(ours.stress, theirs.stress)
     assert np.abs(ours.stress).max() > 0.1
     check_contract(Table(read), strains, parameters=parameters, objective=True, tolerance=1e-11)
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from fesurrogate.hierarchical import read_tabulation\n"
+        f"read_tabulation({str(tmp_path / 'small.h5')!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "MissingPackageError: a table whose stress is that of an energy needs" in done.stderr

@@ -25,7 +25,7 @@ from fesurrogate.hierarchical.representations import (
 from fesurrogate.hierarchical.representations.forms import Form, decoded
 from fesurrogate.hierarchical.representations.gridded import DEGREES
 from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
-from fesurrogate.hierarchical.strains import strain_columns
+from fesurrogate.hierarchical.strains import strain_columns, torch_for
 from fesurrogate.hierarchical.tabulation import Kept, Tabulation, misfits, written
 from fesurrogate.hierarchical.tensor_train import pruned
 from fesurrogate.kinematics import Array
@@ -236,7 +236,8 @@ class Candidates:
 
     def autoencoders(self) -> Iterator[Candidate]:
         """Give decoders of snapshots with splines of their latents, fewer than there are modes."""
-        from fesurrogate.train.autoencoder import fit_autoencoder
+        with torch_for("an autoencoder"):
+            from fesurrogate.train.autoencoder import fit_autoencoder
 
         for spline in self.splines[::4]:
             axes, array, form = self._snapshots(spline)

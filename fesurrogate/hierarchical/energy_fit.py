@@ -10,7 +10,7 @@ from fesurrogate.config.train import PolynomialSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.representations import Energy
-from fesurrogate.hierarchical.strains import strain_columns, strains_at, stretch_of
+from fesurrogate.hierarchical.strains import strain_columns, strains_at, stretch_of, torch_for
 from fesurrogate.hierarchical.tabulation import Tabulation
 from fesurrogate.kinematics import Array
 
@@ -27,7 +27,8 @@ def energy_polynomials(
     degrees: Iterable[int],
 ) -> Iterator[tuple[int, Energy]]:
     """Give the polynomial energy of each degree for which there are entries enough."""
-    from fesurrogate.train.polynomial import fit_polynomial
+    with torch_for("a polynomial of an energy"):
+        from fesurrogate.train.polynomial import fit_polynomial
 
     data = dataset_of(table, points, stress)
     for degree in degrees:
@@ -51,7 +52,8 @@ def energy_network(
     iterations: int = 300,
 ) -> Energy:
     """Return a network of the energy, trained on the stress."""
-    from fesurrogate.train.energy import fit_energy
+    with torch_for("a network of an energy"):
+        from fesurrogate.train.energy import fit_energy
 
     settings = TrainSettings(
         hidden=hidden, iterations=iterations, validation=VALIDATION, tangent_weight=0.0,

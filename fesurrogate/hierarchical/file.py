@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from fesurrogate.data.manifest import CONVENTIONS
 from fesurrogate.data.shard import UNREADABLE, h5py, replace_with
-from fesurrogate.errors import InputError
+from fesurrogate.errors import InputError, MissingPackageError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations import KINDS
 from fesurrogate.hierarchical.representations.base import below
@@ -142,7 +142,7 @@ def read_tabulation(
     Raises:
         InputError: The file is missing, cut short, damaged, or of another format, Kinematics
             or units.
-        MissingPackageError: h5py is not installed.
+        MissingPackageError: h5py, or torch for the stress of an energy, is not installed.
     """
     place, library = Path(path), h5py()
     try:
@@ -261,6 +261,8 @@ def _kept(axes: tuple[Axis, ...], facts: Mapping[str, Any], arrays: Mapping[str,
         raise ValueError(f"a representation {facts['kind']!r} of form {facts['form']!r}")
     try:
         found = KINDS[facts["kind"]].restored(axes, facts["facts"], arrays)
+    except MissingPackageError:
+        raise
     except InputError as error:
         raise ValueError(str(error)) from error
     shape = tuple(int(size) for size in facts["shape"])

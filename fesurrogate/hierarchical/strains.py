@@ -13,7 +13,8 @@ A cell under F = R U answers R P(U): the stretch says all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -109,13 +110,24 @@ def stretch_of(
     Raises:
         MissingPackageError: torch is not installed.
     """
-    try:
+    with torch_for("a table over finite strain"):
         from fesurrogate.surrogate.stretch import Stretch
+    return Stretch(kinematics, strain)
+
+
+@contextmanager
+def torch_for(what: str) -> Iterator[None]:
+    """Say of an import within what it was for, where torch is missing.
+
+    Raises:
+        MissingPackageError: torch is not installed.
+    """
+    try:
+        yield
     except ImportError as error:
         raise MissingPackageError(
-            "a table over finite strain needs torch; install it with: pip install torch"
+            f"{what} needs torch; install it with: pip install torch"
         ) from error
-    return Stretch(kinematics, strain)
 
 
 def check_quantities(names: Sequence[str], over_strain: bool) -> None:

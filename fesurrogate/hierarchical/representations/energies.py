@@ -14,6 +14,7 @@ from fesurrogate.hierarchical.strains import (
     mandel_factors,
     strain_columns,
     strains_at,
+    torch_for,
 )
 from fesurrogate.kinematics import Array
 
@@ -83,9 +84,10 @@ class Energy(Representation):
         cls, axes: Sequence[Axis], facts: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> Energy:
         """Return the model."""
-        import torch
+        with torch_for("a table whose stress is that of an energy"):
+            import torch
 
-        from fesurrogate.surrogate.architectures import empty_network
+            from fesurrogate.surrogate.architectures import empty_network
 
         network = empty_network(facts["model"])
         try:
