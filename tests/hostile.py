@@ -201,6 +201,87 @@ def _sign_archive(path: Path, content: bytes, chance: np.random.Generator) -> Pa
     return target
 
 
+def _field(folder: Path) -> Path:
+    from fesurrogate.surrogate.field_file import save_field
+    from fesurrogate.surrogate.field_operator import FieldOperator, FieldShape
+
+    shape = FieldShape(2, 2, 4, 4, 2, width=3, waves=1, layers=1)
+    save_field(folder / "field.safetensors", FieldOperator(shape), {"x": 1})
+    return folder / "field.safetensors"
+
+
+def _read_field(path: Path) -> object:
+    from fesurrogate.surrogate.field_file import load_field
+
+    return load_field(path)
+
+
+def _cell_image(folder: Path) -> Path:
+    from fesurrogate.surrogate.cell_image import CellImage, save_image
+
+    places = np.random.default_rng(0).random((5, 2))
+    image = CellImage(
+        Kinematics(2, "finite"), ("fibre", "matrix"), np.full((2, 4, 4), 0.5), places, places[:1],
+        np.ones((10, 4)), np.eye(2), 1.0, {"fibre.lame": 2.0}, "laws", "cell",
+    )  # fmt: skip
+    save_image(folder / "cell_image.npz", image)
+    return folder / "cell_image.npz"
+
+
+def _read_cell_image(path: Path) -> object:
+    from fesurrogate.surrogate.cell_image import load_image
+
+    image = load_image(path)
+    return image.remainder(np.ones((3, 4)), np.ones((3, len(image.linear))))
+
+
+def _guess(folder: Path) -> Path:
+    from fesurrogate.warmstart import FluctuationModes
+    from fesurrogate.warmstart.file import save_modes
+
+    guess = FluctuationModes(
+        Kinematics(2, "finite"), np.eye(3, dtype=np.int64), np.ones((3, 2)),
+        modes=np.ones((2, 6)), centre=np.zeros(3), scale=np.ones(3),
+    )  # fmt: skip
+    save_modes(folder / "guess.npz", guess, "cell")
+    return folder / "guess.npz"
+
+
+def _read_guess(path: Path) -> object:
+    from fesurrogate.warmstart.file import load_modes
+
+    guess = load_modes(path, "cell")
+    return guess.fluctuation(np.ones((3, guess.kinematics.size)), np.ones((3, 0)))
+
+
+def _sign_arrays(path: Path, content: bytes, chance: np.random.Generator) -> Path:
+    """Damage what a file of facts and arrays holds, and give it the checksum of that."""
+    from fesurrogate.arrays_file import write_arrays
+
+    if chance.random() < 0.3:
+        return _sign_archive(path, content, chance)
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    facts = json.loads(str(arrays.pop("head")))
+    del facts["checksum"]
+    name = sorted(arrays)[int(chance.integers(len(arrays)))]
+    what, array = chance.integers(6), arrays[name]
+    if what == 0:
+        arrays[name] = array.astype(["float16", "int8", "complex64", "U3"][chance.integers(4)])
+    elif what == 1:
+        arrays[name] = array.ravel()[: int(chance.integers(3))]
+    elif what == 2:
+        arrays[name] = np.full_like(array, 10**9)
+    elif what == 3:
+        arrays[name] = np.moveaxis(array[None], 0, -1)
+    elif what == 4:
+        arrays[name] = np.full(array.shape, np.nan)
+    damaged_facts = _damaged_json(facts, chance)
+    target = path.with_name("signed.npz")
+    write_arrays(target, damaged_facts if isinstance(damaged_facts, dict) else facts, arrays)
+    return target
+
+
 def _dataset(folder: Path) -> Path:
     chance = np.random.default_rng(0)
     strain = chance.normal(size=(6, 2, 3))
@@ -354,6 +435,9 @@ def _read_image(path: Path) -> object:
 
 KINDS = {
     "model": Kind(_model, _read_model, _sign_model),
+    "field network": Kind(_field, _read_field, _sign_model),
+    "cell image": Kind(_cell_image, _read_cell_image, _sign_arrays),
+    "learned guess": Kind(_guess, _read_guess, _sign_arrays),
     "shard": Kind(_dataset, lambda path: read_dataset(path.parent), _sign_shard),
     "manifest": Kind(_manifest, lambda path: read_dataset(path.parent), _sign_manifest),
     "checkpoint": Kind(_checkpoint, _read_checkpoint, _sign_archive),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import hostile
 import numpy as np
 import pytest
 import torch
@@ -456,27 +455,10 @@ def test_cells_of_other_folders_are_learned_too(tmp_path: Path) -> None:
         ensure_field_network(settings_of(tmp_path, folder="third"))
 
 
-def test_hostile_files_are_input_errors(tmp_path: Path) -> None:
-    """Damaged with their checksums in order, too; a card that lacks what a cell is checked by."""
-
-    def network(folder: Path) -> Path:
-        shape = FieldShape(2, 2, 4, 4, 2, width=3, waves=1, layers=1)
-        save_field(folder / "field.safetensors", FieldOperator(shape), {"x": 1})
-        return folder / "field.safetensors"
-
-    def image(folder: Path) -> Path:
-        save_image(folder / "image.npz", image_of(rubber(), 4, laws="x"))
-        return folder / "image.npz"
-
-    kinds = {
-        "network": hostile.Kind(network, load_field, hostile._sign_model),
-        "image": hostile.Kind(image, load_image, hostile._sign_archive),
-    }
-    for name, kind in kinds.items():
-        found = hostile.attack(kind, tmp_path / name, 25, seed=3)
-        assert found["wrong"] == [] and found["refused"] > 8  # type: ignore[operator]
+def test_a_network_that_does_not_say_for_which_cells_is_refused(tmp_path: Path) -> None:
+    """Its card lacks what a cell is checked by."""
     settings = settings_of(tmp_path, guess="field_network")
-    settings.folder.mkdir()
-    network(settings.folder).rename(settings.field_network)
+    shape = FieldShape(2, 2, 4, 4, 2, width=3, waves=1, layers=1)
+    save_field(settings.field_network, FieldOperator(shape), {"x": 1})
     with pytest.raises(InputError, match="does not say for which cells"):
         load_material(settings)

@@ -14,7 +14,7 @@ from fesurrogate.config import read_config
 from fesurrogate.errors import InputError
 
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="of one process")
-CASES = 15  # of each kind: 165 together; python -m benchmarks robustness reads 2,000
+CASES = 15  # of each kind: 210 together; python -m benchmarks robustness reads 2,000
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda name: name.replace(" ", "-"))

@@ -9,10 +9,6 @@ grid cannot hold (the kinks at interfaces) weighs less by as much as the field i
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fesurrogate.arrays_file import damaged, read_arrays, write_arrays
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics, polar_decomposition
 
 FORMAT = 1
-LARGEST = 2**31
-"""Bytes of arrays that are read at most: those of a hostile file need not fit its own size."""
+WHAT = "image of a cell"
 ARRAYS = ("image", "points", "fixed", "linear", "lattice")
 AGAIN = 'make it with [generate] fields = true and [train] model = "field_network", then: '
 MADE = AGAIN + "fesurrogate generate CONFIG"
@@ -49,6 +45,9 @@ class CellImage:
         parameters: Values of the parameters, by name, at which it is taken.
         laws: What the laws of the phases and the boundary are known by.
         cell: Fingerprint of the RVEMaterial.
+
+    Raises:
+        InputError: The arrays do not fit each other, or are not finite.
     """
 
     kinematics: Kinematics
@@ -62,6 +61,24 @@ class CellImage:
     parameters: Mapping[str, float]
     laws: str
     cell: str
+
+    def __post_init__(self) -> None:
+        d = len(self.lattice)
+        sizes = {
+            "image": (len(self.names), *self.image.shape[1:]), "lattice": (d, d),
+            "points": (len(self.points), d), "fixed": (len(self.fixed), d),
+            "linear": (len(self.linear), self.kinematics.size),
+        }  # fmt: skip
+        for name, size in sizes.items():
+            array = getattr(self, name)
+            if array.shape != size or array.dtype != np.float64 or not np.isfinite(array).all():
+                raise InputError(f"{name} has shape {array.shape}; expected {size}, finite numbers")
+        if d not in (2, 3) or self.image.ndim != 1 + d or not self.image.size:
+            raise InputError(f"an image of shape {self.image.shape} does not fit {d} edges")
+        if not len(self.points) or len(self.linear) % len(self.points):
+            raise InputError(f"{len(self.linear)} unknowns do not fit {len(self.points)} nodes")
+        if not np.isfinite(float(self.size)) or not self.size > 0:
+            raise InputError(f"size is {self.size}; expected a positive number")
 
     @property
     def components(self) -> int:
@@ -105,7 +122,7 @@ def corners(
 
 def save_image(path: Path, image: CellImage) -> None:
     """Write a cell image, without pickle and with a checksum."""
-    head = {
+    facts = {
         "format": FORMAT,
         "gdim": image.kinematics.gdim,
         "measure": image.kinematics.measure,
@@ -115,14 +132,7 @@ def save_image(path: Path, image: CellImage) -> None:
         "laws": image.laws,
         "cell": image.cell,
     }
-    arrays = {name: np.ascontiguousarray(getattr(image, name)) for name in ARRAYS}
-    memory = io.BytesIO()
-    text = json.dumps({**head, "checksum": _checksum(head, arrays)})
-    np.savez_compressed(memory, head=np.array(text), **arrays)  # type: ignore[arg-type]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(memory.getvalue())
-    temporary.replace(path)
+    write_arrays(path, facts, {name: getattr(image, name) for name in ARRAYS})
 
 
 def load_image(path: Path) -> CellImage:
@@ -131,29 +141,11 @@ def load_image(path: Path) -> CellImage:
     Raises:
         InputError: There is none, or it is damaged.
     """
-    if not path.is_file():
-        raise InputError(f"there is no image of a cell {path}; {MADE}")
+    facts, arrays = read_arrays(path, ARRAYS, form=FORMAT, what=WHAT, make=MADE)
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                raise ValueError(f"more than {LARGEST} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            head: dict[str, Any] = json.loads(str(file["head"]))
-            arrays = {name: file[name] for name in ARRAYS}
-        checksum = head.pop("checksum")
-        if checksum != _checksum(head, arrays) or head.pop("format") != FORMAT:
-            raise ValueError("its checksum is not that it says")
-        kinematics = Kinematics(head.pop("gdim"), head.pop("measure"))
-        return CellImage(kinematics, tuple(head.pop("names")), **arrays, **head)
-    except Exception as error:  # whatever a hostile file makes the readers raise
-        raise InputError(
-            f"{path} is no image of a cell, or is damaged ({error}); {MADE}"
-        ) from error
-
-
-def _checksum(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
-    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for name in ARRAYS:
-        digest.update(f"{name}{arrays[name].dtype.str}{arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
+        kinematics = Kinematics(facts.pop("gdim"), facts.pop("measure"))
+        values = {name: float(value) for name, value in facts.pop("parameters").items()}
+        fields: dict[str, Any] = {**arrays, **facts, "parameters": values}
+        return CellImage(kinematics, tuple(fields.pop("names")), **fields)
+    except Exception as error:  # whatever a hostile file makes of it
+        raise damaged(path, error, what=WHAT, make=MADE) from error

@@ -1,26 +1,20 @@
-"""The file of a learned guess: arrays without pickle, a checksum, and the cell it belongs to."""
+"""The file of a learned guess: its arrays, and the cell it belongs to."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fesurrogate.arrays_file import damaged, read_arrays, write_arrays
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
 from fesurrogate.warmstart.modes import FluctuationModes
 
 FORMAT = 2
-LARGEST = 2**31
-"""Bytes of arrays that are read at most: those of a hostile file need not fit its own size."""
 ARRAYS = ("degrees", "coefficients", "modes", "centre", "scale")
+WHAT = "learned guess"
+MAKE = "make it with [generate] fields = true, then: fesurrogate generate CONFIG"
 
 
 def save_modes(path: Path, guess: FluctuationModes, cell: str) -> None:
@@ -32,26 +26,14 @@ def save_modes(path: Path, guess: FluctuationModes, cell: str) -> None:
         cell: Fingerprint of the RVEMaterial whose fluctuations it was learned from.
     """
     kinematics = guess.kinematics
-    head: dict[str, Any] = {
+    facts = {
         "format": FORMAT,
         "cell": cell,
         "gdim": kinematics.gdim,
         "measure": kinematics.measure,
     }
-    arrays: dict[str, NDArray] = {
-        "degrees": guess.degrees,
-        "coefficients": guess.coefficients,
-        "modes": guess.modes.astype(np.float32),
-        "centre": guess.centre,
-        "scale": guess.scale,
-    }
-    memory = io.BytesIO()
-    text = json.dumps({**head, "checksum": _checksum(head, arrays)})
-    np.savez_compressed(memory, head=np.array(text), **arrays)  # type: ignore[arg-type]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(memory.getvalue())
-    temporary.replace(path)
+    arrays = {name: getattr(guess, name) for name in ARRAYS}
+    write_arrays(path, facts, {**arrays, "modes": guess.modes.astype(np.float32)})
 
 
 def load_modes(path: Path, cell: str) -> FluctuationModes:
@@ -64,44 +46,16 @@ def load_modes(path: Path, cell: str) -> FluctuationModes:
     Raises:
         InputError: There is no such file, it is damaged, or of another cell.
     """
-    if not path.is_file():
+    facts, arrays = read_arrays(path, ARRAYS, form=FORMAT, what=WHAT, make=MAKE)
+    if facts.get("cell") != cell:
         raise InputError(
-            f"there is no learned guess {path}; make it with [generate] fields = true, then: "
-            "fesurrogate generate CONFIG, then fesurrogate train CONFIG"
+            f"{path} was learned from another cell ({facts.get('cell')}) than this one ({cell}); "
+            f"{MAKE}"
         )
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                raise ValueError(f"more than {LARGEST} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            head: dict[str, Any] = json.loads(str(file["head"]))
-            if head["format"] != FORMAT:
-                raise InputError(
-                    f"{path} has format {head['format']}, but this version reads {FORMAT}; train "
-                    "the guess again"
-                )
-            arrays = {name: file[name] for name in ARRAYS}
-        checksum = head.pop("checksum")
-        if checksum != _checksum(head, arrays):
-            raise ValueError("its checksum is not that it says")
-        kinematics = Kinematics(head["gdim"], head["measure"])
-        if head["cell"] != cell:
-            raise InputError(
-                f"{path} was learned from another cell ({head['cell']}) than this one ({cell}); "
-                "generate and train again"
-            )
+        kinematics = Kinematics(facts["gdim"], facts["measure"])
         degrees = arrays.pop("degrees").astype(np.int64)
         wide = {name: array.astype(np.float64) for name, array in arrays.items()}
         return FluctuationModes(kinematics, degrees, wide.pop("coefficients"), **wide)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no learned guess, or is damaged ({error})") from error
-
-
-def _checksum(head: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
-    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for name in ARRAYS:
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
+    except Exception as error:  # whatever a hostile file makes of it
+        raise damaged(path, error, what=WHAT, make=MAKE) from error
