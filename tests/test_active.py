@@ -125,7 +125,10 @@ def test_a_batch_is_added_once_and_where_the_model_is_unsure(tmp_path: Path) -> 
 
 def test_more_samples_come_behind_what_was_added(tmp_path: Path) -> None:
     """The drawn points are those of a dataset without others, bit for bit."""
-    settings = trained(tmp_path / "one")
+    settings = settings_in(tmp_path / "one")
+    settings = replace(settings, generate=replace(settings.generate, dt=(0.1, 10.0)))
+    ensure_dataset(settings)
+    ensure_model(settings)
     ensure_active(settings, settings.model)
     larger = replace(settings, generate=replace(settings.generate, samples=33))
     data = ensure_dataset(larger).dataset

@@ -18,7 +18,7 @@ from fesurrogate.config import GenerateSettings, Settings
 from fesurrogate.data.active import choose
 from fesurrogate.data.added import Batch, batches_of
 from fesurrogate.data.dataset import Dataset
-from fesurrogate.data.envelope import components_of, envelope_of
+from fesurrogate.data.envelope import components_of, strain_with
 from fesurrogate.data.plan import plan_of
 from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import InputError
@@ -223,10 +223,8 @@ def _recorded(
     strain = recorded.strain.reshape(-1, kinematics.size)
     solved = np.flatnonzero(recorded.ok.ravel() & kinematics.admissible(strain))
     order = np.random.default_rng(wanted.seed).permutation(solved)[: wanted.active.candidates]
-    envelope = envelope_of(kinematics, 0.1)
-    return envelope.strain(components_of(kinematics, strain[order])), recorded.parameters[
-        order // T
-    ]
+    turned_back = strain_with(kinematics, components_of(kinematics, strain[order]))
+    return turned_back, recorded.parameters[order // T]
 
 
 def _coordinates(kinematics: Kinematics, strain: Array, parameters: Array) -> Array:  # (n, q + p)
@@ -246,7 +244,8 @@ def _doubt(
         Deviation(stress_scale(data)) if known else Novelty(data.kinematics, training_inputs(data))
     )
     doubt = measure.doubt(strain, parameters, answer)
-    return np.where(answer.ok, doubt, np.inf), measure.name, answer.stress
+    known = answer.ok & np.isfinite(doubt)
+    return np.where(known, doubt, np.nan), measure.name, answer.stress
 
 
 def _said(made: EnsuredDataset, wanted: GenerateSettings) -> Iterator[str]:
@@ -255,10 +254,11 @@ def _said(made: EnsuredDataset, wanted: GenerateSettings) -> Iterator[str]:
     scale = stress_scale(data)
     for batch in batches_of(made.manifest):
         error = batch.error(data, scale)
-        doubt = f"{batch.measure} {np.nanmin(batch.doubt):.2g} to {np.nanmax(batch.doubt):.2g}"
+        known = batch.doubt[np.isfinite(batch.doubt)]
+        doubt = f"{known.min():.2g} to {known.max():.2g}" if len(known) else "unknown"
         yield (
-            f"{len(batch)} points added behind {batch.first}: {doubt}, error of the stress of the "
-            f"model, which had not seen them, {error:.3%}"
+            f"{len(batch)} points added behind {batch.first}: {batch.measure} {doubt}, error of "
+            f"the stress of the model, which had not seen them, {error:.3%}"
         )
 
 

@@ -143,7 +143,7 @@ class Extended:
 
     def dt(self, paths: Paths) -> Array:
         """Return (k, 1)."""
-        return self._plan.dt(paths)
+        return self._plan.dt(np.where(self._added(paths), paths, self._drawn[paths]))
 
     def parameters(self, paths: Paths) -> Array:
         """Return (k, p)."""

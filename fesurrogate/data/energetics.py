@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fesurrogate.data.dataset import Dataset
-from fesurrogate.data.envelope import component_names, envelope_of
+from fesurrogate.data.envelope import component_names, strain_with
 from fesurrogate.data.neighbours import Neighbours, Score, robust_limit
 from fesurrogate.data.stiffening import contrast
 from fesurrogate.kinematics import Array, BoolArray
@@ -41,8 +41,7 @@ def negative(dataset: Dataset, sound: BoolArray) -> Score:
     if not len(rows[0]):
         return Score(None, np.inf, f"not looked for: no point within {NEAR_REST:.0%} of rest")
     units = np.eye(len(component_names(dataset.kinematics)))
-    envelope = envelope_of(dataset.kinematics, 0.1)
-    basis = envelope.strain(units) - dataset.kinematics.rest  # (q, m)
+    basis = strain_with(dataset.kinematics, units) - dataset.kinematics.rest  # (q, m)
     tangent = basis @ dataset.tangent[rows] @ basis.T  # (k, q, q)
     eigenvalues = np.linalg.eigvalsh(0.5 * (tangent + np.swapaxes(tangent, 1, 2)))
     values = np.full(dataset.ok.shape, np.nan)

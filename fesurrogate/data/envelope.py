@@ -36,16 +36,7 @@ class Envelope:
         components: Array,  # (..., q)
     ) -> Array:  # (..., m)
         """Return the strains that have these components."""
-        d = self.kinematics.gdim
-        flat = components.reshape(-1, components.shape[-1])
-        if self.kinematics.measure == "gradient":
-            return components.copy()
-        tensor = np.empty((len(flat), d, d))
-        for k, (i, j) in enumerate(SYMMETRIC_PAIRS[d]):
-            tensor[:, i, j] = tensor[:, j, i] = flat[:, k]
-        if self.kinematics.measure == "finite":
-            tensor += np.eye(d)
-        return self.kinematics.pack(tensor).reshape(*components.shape[:-1], self.kinematics.size)
+        return strain_with(self.kinematics, components)
 
 
 def envelope_of(kinematics: Kinematics, stretch: Extent, *, around_rest: bool = False) -> Envelope:
@@ -102,6 +93,23 @@ def components_of(
         _, stretch, axes = np.linalg.svd(tensor)
         tensor = np.swapaxes(axes, 1, 2) @ (stretch[:, :, None] * axes) - np.eye(kinematics.gdim)
     return np.stack([tensor[:, i, j] for i, j in SYMMETRIC_PAIRS[kinematics.gdim]], axis=1)
+
+
+def strain_with(
+    kinematics: Kinematics,
+    components: Array,  # (..., q)
+) -> Array:  # (..., m)
+    """Return the strains that have given components, without rotation: of stretches, U itself."""
+    d = kinematics.gdim
+    flat = components.reshape(-1, components.shape[-1])
+    if kinematics.measure == "gradient":
+        return components.copy()
+    tensor = np.empty((len(flat), d, d))
+    for k, (i, j) in enumerate(SYMMETRIC_PAIRS[d]):
+        tensor[:, i, j] = tensor[:, j, i] = flat[:, k]
+    if kinematics.measure == "finite":
+        tensor += np.eye(d)
+    return kinematics.pack(tensor).reshape(*components.shape[:-1], kinematics.size)
 
 
 def _check_positive(kinematics: Kinematics, stretch: Extent, low: Array, high: Array) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fesurrogate.config.data import GenerateSettings
 from fesurrogate.data.dataset import Dataset
-from fesurrogate.data.envelope import components_of, envelope_of
+from fesurrogate.data.envelope import components_of, envelope_of, strain_with
 from fesurrogate.data.paths import proportional, random_walk
 from fesurrogate.data.sampling import latin_hypercube, scaled, sobol
 from fesurrogate.errors import InputError
@@ -212,8 +212,7 @@ def _taken(
         )
     strain: Array = recorded.strain
     if kinematics.measure == "finite":  # without the rotation
-        envelope = envelope_of(kinematics, 0.1)
         flat = components_of(kinematics, strain.reshape(-1, kinematics.size))
-        strain = envelope.strain(flat).reshape(strain.shape)
+        strain = strain_with(kinematics, flat).reshape(strain.shape)
     order = np.random.default_rng(settings.seed).permutation(len(recorded))
     return strain, order, recorded.dt

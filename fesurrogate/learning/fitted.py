@@ -40,14 +40,10 @@ class Fitted:
     @classmethod
     def of(cls, network: Network, trust: Mapping[str, Array]) -> Fitted:
         """Return a network as arrays."""
-        import torch
-
         from fesurrogate.surrogate.architectures import describe
+        from fesurrogate.surrogate.weights_file import plain
 
-        weights = {
-            name: value.detach().cpu().to(torch.float64).numpy().copy()
-            for name, value in network.state_dict().items()
-        }
+        weights = {name: plain(value).copy() for name, value in network.state_dict().items()}
         return cls(describe(network), weights, dict(trust))
 
     def network(self) -> Network:
@@ -56,18 +52,14 @@ class Fitted:
         Raises:
             InputError: The arrays are of no network.
         """
-        import torch
-
         from fesurrogate.surrogate.architectures import empty_network
+        from fesurrogate.surrogate.weights_file import finite_tensors, first_line
 
         try:
             network = empty_network(self.facts)
-            tensors = {name: torch.tensor(array) for name, array in self.weights.items()}
-            if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-                raise InputError("weights that are not finite")
-            network.load_state_dict(tensors)
+            network.load_state_dict(finite_tensors(self.weights))
         except Exception as error:  # whatever a hostile checkpoint makes the readers raise
-            raise InputError(f"what was learned cannot be read ({error})") from error
+            raise InputError(f"what was learned cannot be read ({first_line(error)})") from error
         return network
 
     def arrays(self) -> dict[str, NDArray]:
