@@ -266,8 +266,9 @@ def test_sparse_grids_are_nested_and_small() -> None:
     assert counts == [1, 9, 41, 137]  # Gerstner and Griebel, with Clenshaw-Curtis in 4 axes
     coarse, fine = ({tuple(p) for p in sparse_grid(level, 3)} for level in (2, 3))
     assert coarse < fine
-    with pytest.raises(InputError, match="more than 100000 points; lower the level"):
-        sparse_grid(9, 6)
+    for level, columns in ((9, 6), (60, 2), (30, 12)):
+        with pytest.raises(InputError, match="more than 100000 points; lower the level"):
+            sparse_grid(level, columns)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -27,10 +29,12 @@ def sparse_grid(level: int, columns: int) -> Array:  # (N, columns), in [0, 1]
     Source: Gerstner and Griebel (1998), Numer. Algorithms 18, 209, section 3.
     """
     found: set[tuple[float, ...]] = set()
-    for rules in itertools.product(range(level + 1), repeat=columns):
-        if sum(rules) == level:
-            found.update(itertools.product(*(_clenshaw_curtis(rule) for rule in rules)))
-        if len(found) > MOST_POINTS:
+    for steps in itertools.combinations_with_replacement(range(columns), level):
+        rules = [steps.count(k) for k in range(columns)]  # which add up to the level
+        few = math.prod(_count(rule) for rule in rules) <= MOST_POINTS
+        if few:
+            found.update(itertools.product(*map(_clenshaw_curtis, rules)))
+        if not few or len(found) > MOST_POINTS:
             raise InputError(
                 f"a sparse grid of level {level} in {columns} axes has more than {MOST_POINTS} "
                 "points; lower the level"
@@ -38,11 +42,15 @@ def sparse_grid(level: int, columns: int) -> Array:  # (N, columns), in [0, 1]
     return np.array(sorted(found))
 
 
+def _count(rule: int) -> int:
+    return 1 if rule == 0 else 2**rule + 1
+
+
+@cache
 def _clenshaw_curtis(rule: int) -> tuple[float, ...]:
     if rule == 0:
         return (0.5,)
-    count = 2**rule
-    angles = np.pi * np.arange(count + 1) / count
+    angles = np.pi * np.arange(_count(rule)) / 2**rule
     return tuple(round(float(0.5 - 0.5 * np.cos(angle)), 15) for angle in angles)
 
 
