@@ -50,7 +50,7 @@ def test_cells_of_near_fractions_answer_alike() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(InputError, match="at most 0.342, where two of the 6 fibres nearly touch"):
+    with pytest.raises(InputError, match="at most 0.342, where the round inclusions nearly touch"):
         placed_fibres(0.35, CENTRES)
     with pytest.raises(InputError, match=r"shape \(2,\); expected \(count, 2\)"):
         placed_fibres(0.1, (0.5, 0.5))

@@ -167,20 +167,12 @@ def placed_fibres(
     apart = places[:, None] - places  # (count, count, 2)
     apart = np.linalg.norm(apart - np.round(apart), axis=-1)
     np.fill_diagonal(apart, 1.0)  # of a fibre and its own image
-    touching = float(apart.min()) / 2
-    largest = len(places) * math.pi * (FILLED * touching) ** 2
-    if not 0 < volume_fraction <= largest:
-        raise InputError(
-            f"volume_fraction is {volume_fraction:g}; expected a number > 0 and at most "
-            f"{largest:.3f}, where two of the {len(places)} fibres nearly touch"
-        )
-    radius = math.sqrt(volume_fraction / (len(places) * math.pi))
-    return _made(
+    return _arranged(
         volume_fraction,
         places % 1.0,
         lattice=np.eye(2),
-        touching=touching,
-        resolution=resolution or math.ceil(4 / radius),
+        touching=float(apart.min()) / 2,
+        resolution=resolution,
         degree=degree,
     )
 
@@ -224,24 +216,30 @@ def _arranged(
     centres: Array,  # (count, d)
     *,
     lattice: Array,  # (d, d)
-    resolution: int,
+    resolution: int | None,
     degree: int,
+    touching: float = 0.5,
     hollow: bool = False,
 ) -> Cell:
-    """Return the cell of a regular arrangement, whose inclusions touch at a radius of 1/2."""
+    """Return the cell of an arrangement, whose inclusions touch at a radius.
+
+    The resolution is that of four elements along a radius if None.
+    """
     d = len(lattice)
     share = len(centres) * BALL[d] / np.linalg.det(lattice)  # of inclusions of radius 1
-    largest = share * (FILLED / 2) ** d
+    largest = share * (FILLED * touching) ** d
     if not 0 < volume_fraction <= largest:
         raise InputError(
             f"volume_fraction is {volume_fraction:g}; expected a number > 0 and at most "
             f"{largest:.3f}, where the round inclusions nearly touch"
         )
+    if resolution is None:
+        resolution = math.ceil(4 / (volume_fraction / share) ** (1 / d))
     return _made(
         volume_fraction,
         centres,
         lattice=lattice,
-        touching=0.5,
+        touching=touching,
         resolution=resolution,
         degree=degree,
         hollow=hollow,
