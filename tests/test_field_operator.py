@@ -15,8 +15,9 @@ from mpi4py import MPI
 
 from fesurrogate.build.cell_image import ensure_image
 from fesurrogate.build.dataset import ensure_dataset
-from fesurrogate.build.field_network import EnsuredField, ensure_field_network
+from fesurrogate.build.field_network import ensure_field_network
 from fesurrogate.build.materials import load_material
+from fesurrogate.build.trained import EnsuredModel
 from fesurrogate.cli import main
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config.train import FieldNetworkSettings, TrainSettings
@@ -385,7 +386,7 @@ def settings_of(place: Path, comm: MPI.Intracomm = MPI.COMM_SELF, **values: obje
     return settings
 
 
-def made(settings: Settings, comm: MPI.Intracomm = MPI.COMM_SELF) -> EnsuredField:
+def made(settings: Settings, comm: MPI.Intracomm = MPI.COMM_SELF) -> EnsuredModel:
     """Do what ``generate`` and ``train`` do."""
     ensure_dataset(settings, comm)
     ensure_image(settings, comm)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from fesurrogate.build.cell_image import check_alike, facts_of
 from fesurrogate.build.dataset import fingerprint
 from fesurrogate.build.places import check_files
-from fesurrogate.build.ranks import threads_per_rank, together
+from fesurrogate.build.trained import Card, EnsuredModel, ensured, known_card
 from fesurrogate.config import Settings
 from fesurrogate.data.farm import FLUCTUATION
 from fesurrogate.data.store import read_dataset
@@ -23,32 +22,13 @@ from fesurrogate.errors import InputError
 if TYPE_CHECKING:
     from fesurrogate.train.field import CellFields
 
-logger = logging.getLogger(__name__)
 DATASET, IMAGE = "dataset", "cell_image.npz"
 """What is in an output folder."""
 
 
-@dataclass(frozen=True)
-class EnsuredField:
-    """A field network on disk, its card, and whether it was there before."""
-
-    path: Path
-    card: Mapping[str, Any]
-    reused: bool
-
-    @property
-    def summary(self) -> str:
-        """One line on what it is worth."""
-        errors = self.card["errors"]
-        return (
-            f"error of the fluctuation on {errors['points']} unseen points: "
-            f"{errors['field']:.2%} (with its linear part alone {errors['linear']:.1%})"
-        )
-
-
 def ensure_field_network(
     settings: Settings, *, comm: Any = None, fresh: bool = False, progress: bool = False
-) -> EnsuredField:
+) -> EnsuredModel:
     """Return the field network that ``[train]`` asks for, trained unless it is there. Collective.
 
     It is reused if datasets, images and ``[train]`` are the same. Rank 0 trains while the others
@@ -64,22 +44,21 @@ def ensure_field_network(
         InputError: On all ranks: data are missing, of cells that differ in more than their image,
             or cannot be learned from.
     """
-    threads = threads_per_rank(comm)  # the ranks that wait are not idle
 
-    def work() -> tuple[dict[str, Any], bool] | None:
-        if comm is not None and comm.rank > 0:
-            return None
-        import torch
-
-        torch.set_num_threads(min(threads, torch.get_num_threads()))
+    def train() -> tuple[Card, bool]:
         return _trained(settings, fresh=fresh, progress=progress)
 
-    done = together(comm, work)
-    card, reused = done if comm is None else comm.bcast(done, root=0)  # type: ignore[misc]
-    return EnsuredField(settings.field_network, card, reused)
+    return ensured(comm, settings.field_network, train, summary=_summary)
 
 
-def _trained(settings: Settings, *, fresh: bool, progress: bool) -> tuple[dict[str, Any], bool]:
+def _summary(errors: Mapping[str, Any]) -> str:
+    return (
+        f"error of the fluctuation on {errors['points']} unseen points: "
+        f"{errors['field']:.2%} (with its linear part alone {errors['linear']:.1%})"
+    )
+
+
+def _trained(settings: Settings, *, fresh: bool, progress: bool) -> tuple[Card, bool]:
     """Return the card of the network on disk, and whether it was there before."""
     from fesurrogate.surrogate.field_file import FORMAT, load_field, save_field
     from fesurrogate.train.field import fit_field
@@ -90,14 +69,9 @@ def _trained(settings: Settings, *, fresh: bool, progress: bool) -> tuple[dict[s
     found = [_fields_of(folder, settings) for folder in folders]
     cells, fingerprints = [cell for cell, _ in found], [name for _, name in found]
     request = fingerprint(FORMAT, contents, fingerprints, asdict(train))
-    if not fresh and path.is_file():
-        try:
-            _, card = load_field(path)
-        except InputError as error:
-            logger.warning("%s; training it again", error)
-        else:
-            if card.get("request") == request:
-                return card, True
+    known = None if fresh else known_card(path, request, load_field)
+    if known is not None:
+        return known, True
     images = [cell.image for cell in cells]
     for folder, image in zip(folders, images, strict=True):
         check_alike(facts_of(images[0]), image, f"the cell of {folder}")

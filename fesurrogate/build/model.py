@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fesurrogate.build.calibration import calibration_of, trust_record
 from fesurrogate.build.dataset import fingerprint
 from fesurrogate.build.places import check_files
-from fesurrogate.build.ranks import threads_per_rank, together
+from fesurrogate.build.trained import Card, EnsuredModel, ensured, known_card
 from fesurrogate.config import Settings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.store import read_dataset
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
     from fesurrogate.train import FitResult
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EnsuredModel:
-    """A model file, its card, and whether it was there before."""
-
-    path: Path
-    card: Mapping[str, Any]
-    reused: bool
-
-    @property
-    def summary(self) -> str:
-        """One line on what it is worth."""
-        errors = self.card["errors"]
-        tangent = "" if errors["tangent"] is None else f", tangent {errors['tangent']:.3%}"
-        return (
-            f"error on {errors['points']} unseen points: stress {errors['stress']:.3%}"
-            f" (worst {errors['worst']:.3%}){tangent}"
-        )
 
 
 def ensure_model(
@@ -66,25 +47,25 @@ def ensure_model(
     Raises:
         InputError: On all ranks: there is no dataset, or one that cannot be learned from.
     """
-    threads = threads_per_rank(comm)  # the ranks that wait are not idle
 
-    def work() -> tuple[dict[str, Any], bool] | None:
-        if comm is not None and comm.rank > 0:
-            return None
-        import torch
-
-        torch.set_num_threads(min(threads, torch.get_num_threads()))
+    def train() -> tuple[Card, bool]:
         data = dataset or read_dataset(settings.dataset, settings.kinematics)
         return _train(settings, data, fresh=fresh, progress=progress)
 
-    done = together(comm, work)
-    card, reused = done if comm is None else comm.bcast(done, root=0)  # type: ignore[misc]
-    return EnsuredModel(settings.model, card, reused)
+    return ensured(comm, settings.model, train, summary=_summary)
+
+
+def _summary(errors: Mapping[str, Any]) -> str:
+    tangent = "" if errors["tangent"] is None else f", tangent {errors['tangent']:.3%}"
+    return (
+        f"error on {errors['points']} unseen points: stress {errors['stress']:.3%}"
+        f" (worst {errors['worst']:.3%}){tangent}"
+    )
 
 
 def _train(
     settings: Settings, dataset: Dataset, *, fresh: bool, progress: bool
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[Card, bool]:
     """Return the card of the model on disk, and whether it was there before."""
     from fesurrogate.surrogate import NetworkMaterial, load_model, save_model
     from fesurrogate.surrogate.model_file import FORMAT as MODEL_FORMAT
@@ -100,14 +81,9 @@ def _train(
         MODEL_FORMAT, dataset.fingerprint, asdict(settings.train), start,
         None if unseen is None else unseen.fingerprint,
     )  # fmt: skip
-    if not fresh and path.is_file():
-        try:
-            _, card = load_model(path)
-        except InputError as error:
-            logger.warning("%s; training it again", error)
-        else:
-            if card.get("request") == request:
-                return card, True
+    known = None if fresh else known_card(path, request, load_model)
+    if known is not None:
+        return known, True
     check_files([path])
     fitted = fit(dataset, settings.train, progress=progress)
     facts = {

@@ -100,13 +100,11 @@ def train(
     comm = context.obj
     start_log(comm, verbose)
     settings = moved(settings_of(config, comm), output)
-    from fesurrogate.build.field_network import EnsuredField, ensure_field_network
-    from fesurrogate.build.model import EnsuredModel, ensure_model
+    from fesurrogate.build.field_network import ensure_field_network
+    from fesurrogate.build.model import ensure_model
 
+    network = settings.train.model == "field_network"
+    ensure = ensure_field_network if network else ensure_model
     with about(config):
-        made: EnsuredModel | EnsuredField
-        if settings.train.model == "field_network":
-            made = ensure_field_network(settings, comm=comm, fresh=fresh, progress=True)
-        else:
-            made = ensure_model(settings, comm=comm, fresh=fresh, progress=True)
+        made = ensure(settings, comm=comm, fresh=fresh, progress=True)
     return CONVERGED, f"{'reused' if made.reused else 'wrote'} {made.path}: {made.summary}"
