@@ -204,6 +204,18 @@ def test_what_it_leaves_is_ordinary(folder: Path) -> None:
 
 
 @serial
+def test_a_model_of_before_does_not_stay_beside_other_samples(folder: Path) -> None:
+    settings = settings_in(folder, first=0)
+    place = settings.run_folder / LEARNED
+    place.mkdir(parents=True)
+    (place / "model.safetensors").write_bytes(b"of before")
+    one = replace(settings, steps=replace(settings.steps, increments=1))
+    run(one, WORLD, settings.run_folder)
+    assert len(read_dataset(place / "dataset")) == 48  # too few for a model
+    assert not (place / "model.safetensors").exists()
+
+
+@serial
 def test_the_next_run_begins_where_it_ended(folder: Path) -> None:
     first = settings_in(folder)
     run(first, WORLD, first.run_folder)

@@ -33,21 +33,43 @@ def choose(
     """
     width = candidates.std(axis=0) if len(candidates) else np.ones(candidates.shape[1])
     scale = np.where(width > 0.0, width, 1.0)
-    x = candidates / scale
-    distance = _nearest(x, present / scale)
     known = np.isfinite(doubt)
     largest = float(doubt[known].max(initial=0.0)) or 1.0
     weight = np.where(known, doubt, largest) / largest
+    return spread(candidates / scale, present / scale, weight, count=count)
+
+
+def spread(
+    points: Array,  # (n, c)
+    present: Array,  # (k, c)
+    weight: Array,  # (n,), >= 0
+    *,
+    count: int,
+    closest: float = 0.0,
+) -> NDArray[np.int64]:  # (<= count,)
+    """Choose points one after another, each of the largest weight times distance.
+
+    The distance is that to the nearest point that is present or was chosen before.
+
+    Args:
+        points: To choose from, in units in which distances mean something.
+        present: Points that are there; without any, that of the largest weight is the first.
+        weight: Where none is left, the distance alone counts.
+        count: How many to choose at most.
+        closest: Distance up to which a point tells nothing new, and is not chosen.
+    """
     taken: list[int] = []
-    while len(taken) < count:
+    if not len(present) and len(points) and count > 0:
+        taken = [int(np.argmax(weight))]
+        present = points[taken]
+    distance = _nearest(points, present)
+    while len(taken) < min(count, len(points)):
         score = weight * distance
-        if not (score > 0.0).any():
-            score = distance  # a model without doubt left: spread alone
-        best = int(np.argmax(score))
-        if score[best] <= 0.0:
+        best = int(np.argmax(score if (score > 0.0).any() else distance))
+        if distance[best] <= closest:
             break
         taken.append(best)
-        distance = np.minimum(distance, np.linalg.norm(x - x[best], axis=1))
+        distance = np.minimum(distance, np.linalg.norm(points - points[best], axis=1))
     return np.array(taken, dtype=np.int64)
 
 
@@ -55,9 +77,7 @@ def _nearest(
     x: Array,  # (n, c)
     y: Array,  # (k, c)
 ) -> Array:  # (n,)
-    """Return the distance of each x to its nearest y; 1 where there is no y."""
-    if not len(y):
-        return np.ones(len(x))
+    """Return the distance of each x to its nearest y, of which there is one at least."""
     found = np.empty(len(x))
     for first in range(0, len(x), ROWS_AT_A_TIME):
         rows = slice(first, first + ROWS_AT_A_TIME)

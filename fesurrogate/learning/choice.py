@@ -9,6 +9,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fesurrogate.data.active import spread
 from fesurrogate.kinematics import Array
 
 CLOSEST = 0.005
@@ -28,26 +29,18 @@ def farthest(
     Source: T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, Theor. Comput.
         Sci. 38 (1985) 293-306, whose greedy choice is within a factor 2 of the best covering.
     """
-    chosen: list[int] = []
-    if not len(candidates):
+    if not len(candidates) or most < 1:
         return np.zeros(0, dtype=np.int64)
-    every = np.concatenate([known, candidates])
-    width = every.std(axis=0)
-    points = candidates / np.where(width > 0.0, width, 1.0)
-    seen = known / np.where(width > 0.0, width, 1.0)
-    distance: Array = np.linalg.norm(points - points.mean(axis=0), axis=1) + 2.0 * CLOSEST
-    if len(seen):
-        distance = np.full(len(points), np.inf)
-        for row in seen:
-            np.minimum(distance, np.linalg.norm(points - row, axis=1), out=distance)
-    while len(chosen) < most:
-        best = int(np.argmax(distance))
-        if distance[best] <= CLOSEST:
-            break
-        own = np.linalg.norm(points - points[best], axis=1)
-        distance = np.minimum(distance, own) if chosen or len(seen) else own
-        chosen.append(best)
-    return np.array(chosen, dtype=np.int64)
+    width = np.concatenate([known, candidates]).std(axis=0)
+    scale = np.where(width > 0.0, width, 1.0)
+    points, seen = candidates / scale, known / scale
+    begin: list[int] = []
+    if not len(seen):
+        begin = [int(np.argmax(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
+        seen = points[begin]
+    weight = np.ones(len(points))
+    more = spread(points, seen, weight, count=most - len(begin), closest=CLOSEST)
+    return np.append(np.array(begin, dtype=np.int64), more)
 
 
 @dataclass(frozen=True)
@@ -82,18 +75,17 @@ def pick(
         known: Inputs of what there is already; alike on all ranks.
         most: How many may be chosen.
     """
-    parts = comm.allgather(inputs)
-    every = np.concatenate(parts)
-    begins = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-    sorted_rows = np.lexsort(every.T[::-1])
-    chosen = farthest(every[sorted_rows], known, most) if comm.rank == 0 else None
-    picked = sorted_rows[comm.bcast(chosen, root=0)]
-    owner = np.searchsorted(begins, picked, side="right") - 1
-    return Pick(
-        picked[owner == comm.rank] - begins[comm.rank],
-        every[picked],
-        np.argsort(owner, kind="stable"),
-    )
+    parts = comm.gather(inputs, root=0)
+    found = None
+    if parts is not None:
+        every = np.concatenate(parts)
+        in_order = np.lexsort(every.T[::-1])
+        picked = in_order[farthest(every[in_order], known, most)]
+        begins = np.cumsum([0, *(len(part) for part in parts)])
+        owner = np.searchsorted(begins, picked, side="right") - 1
+        found = picked - begins[owner], owner, every[picked]
+    rows, owner, places = comm.bcast(found, root=0)
+    return Pick(rows[owner == comm.rank], places, np.argsort(owner, kind="stable"))
 
 
 def collected(

@@ -21,7 +21,7 @@ def store(learning: Learning, folder: Path) -> None:
     """Write samples and model into a folder, in place of those that are there.
 
     Each is replaced in one move, so that whoever reads meets a whole one. Nothing is written as
-    long as nothing was learned. To be called on one rank.
+    long as there are no samples. To be called on one rank.
 
     Args:
         learning: What has learned.
@@ -43,6 +43,7 @@ def store(learning: Learning, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_dataset(data, folder / DATASET)
     if learning.fitted is None:
+        (folder / MODEL).unlink(missing_ok=True)  # one of before is not of these samples
         return
     network = learning.fitted.network()
     judging = samples.take(np.flatnonzero(held_out(samples)))
