@@ -11,11 +11,12 @@ from test_table import axes_of
 
 from fesurrogate.cli import main
 from fesurrogate.errors import InputError
-from fesurrogate.hierarchical import Tabulation, read_tabulation, write_tabulation
+from fesurrogate.hierarchical import Axis, Tabulation, read_tabulation, write_tabulation
 from fesurrogate.hierarchical.axes import grid
 from fesurrogate.hierarchical.candidates import Candidates
 from fesurrogate.hierarchical.compress import compress
 from fesurrogate.hierarchical.representations import Train
+from fesurrogate.hierarchical.tabulation import Scattered
 from fesurrogate.hierarchical.tensor_train import expanded, pruned, tensor_train
 from fesurrogate.kinematics import Array, Kinematics
 
@@ -145,6 +146,29 @@ def test_the_smallest_is_chosen(tmp_path: Path) -> None:
     }
     best = compress(path, tmp_path / "small.h5", 0.01)["stiffness"].chosen
     assert best.numbers == min(one.numbers for one in each.values())
+
+
+def test_held_out_points_judge_what_meets_all_entries(tmp_path: Path) -> None:
+    """Runge's function: a polynomial of degree 8 meets nine entries, and is off in between."""
+    axes = (Axis("a", np.linspace(-1, 1, 9)),)
+    points = np.linspace(-0.97, 0.97, 30)[:, None]
+
+    def runge(x: Array) -> Array:  # (n, 1)
+        return 1 + 1 / (1 + 25 * x**2)
+
+    held = Scattered(points, {"own": runge(points)}, np.ones(30, dtype=bool))
+    entries = {"own": runge(axes[0].values[:, None])}
+    table = Tabulation(Kinematics(2), axes, entries, np.ones(9, dtype=bool), held)
+    path, small = tmp_path / "table.h5", tmp_path / "small.h5"
+    write_tabulation(table, path)
+    *_, last = Candidates(table, "own").polynomials()
+    allowed = table.errors["own"][1]
+    assert last.entries < 1e-12 and 0.01 < allowed < last.held_out
+    with pytest.raises(InputError, match="no representation of own reaches") as caught:
+        compress(path, small, 0.01, representation="polynomial")
+    assert float(str(caught.value).split("(")[1].split()[0]) > allowed
+    chosen = compress(path, small, 0.01)["own"].chosen
+    assert chosen.entries <= 0.01 and chosen.held_out <= allowed
 
 
 def inside(table: Tabulation) -> Array:  # (n, p)

@@ -153,8 +153,11 @@ def _chosen(table: Tabulation, name: str, tolerance: float, wanted: str) -> Cand
     nearest = np.inf
     for series in series_of(table, name, wanted).values():
         for candidate in series:
-            nearest = min(nearest, candidate.entries)
-            if candidate.entries > tolerance or candidate.held_out > limit:
+            error = candidate.entries
+            if candidate.held_out > limit:
+                error = max(error, candidate.held_out)
+            if error > tolerance:
+                nearest = min(nearest, error)
                 continue
             if not _definite(table, name, candidate):
                 continue
@@ -162,9 +165,12 @@ def _chosen(table: Tabulation, name: str, tolerance: float, wanted: str) -> Cand
                 best = candidate
             break  # the next of a series is larger
     if best is None:
+        best_seen = (
+            f"{nearest:.2g} is the nearest" if nearest < np.inf else "none keeps it definite"
+        )
         raise InputError(
-            f"tolerance is {tolerance}, which no representation of {name} reaches ({nearest:.2g} "
-            "is the nearest); expected a larger one, or a table with more entries"
+            f"tolerance is {tolerance}, which no representation of {name} reaches ({best_seen}); "
+            "expected a larger one, or a table with more entries"
         )
     return best
 
