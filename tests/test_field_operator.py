@@ -12,6 +12,7 @@ import pytest
 import torch
 from dolfinx import mesh
 from mpi4py import MPI
+from plates import PULLED, plate, read_from
 
 from fesurrogate.build.cell_image import ensure_image
 from fesurrogate.build.dataset import ensure_dataset
@@ -19,7 +20,7 @@ from fesurrogate.build.field_network import ensure_field_network
 from fesurrogate.build.materials import load_material
 from fesurrogate.build.trained import EnsuredModel
 from fesurrogate.cli import main
-from fesurrogate.config import Settings, read_config
+from fesurrogate.config import Settings
 from fesurrogate.config.train import FieldNetworkSettings, TrainSettings
 from fesurrogate.data.sampling import stretches
 from fesurrogate.data.store import read_dataset
@@ -325,36 +326,9 @@ def test_files_come_back_and_damage_is_refused(tmp_path: Path) -> None:
         FieldShape(2, 2, 4, 4, 2, width=0)
 
 
-TOML = """
-[kinematics]
-gdim = 2
-measure = "finite"
-[mesh]
-generator = "rectangle"
-cells = [2, 1]
-upper = [2.0, 1.0]
-[macro]
-degree = 1
-[material]
-kind = "rve"
-[material.rve]
-degree = 1
-boundary = "{boundary}"
-initial_guess = "{guess}"
-cell = {{ kind = "laminate", fractions = {fractions}, resolution = {resolution} }}
-phases.soft = {{ kind = "neo_hookean", shear_modulus = {soft}, lame = 1.5 }}
-phases.stiff = {{ kind = "neo_hookean", shear_modulus = 20.0, lame = 30.0 }}
-[[dirichlet]]
-boundary = "left"
-[[dirichlet]]
-boundary = "right"
-value = [0.2, 0.1]
-[[reaction]]
-boundary = "right"
+REST = """
 [steps]
 increments = 2
-[output]
-folder = "{folder}"
 [generate]
 samples = 32
 tangents = false
@@ -371,19 +345,21 @@ layers = 1
 """
 
 
-def settings_of(place: Path, comm: MPI.Intracomm = MPI.COMM_SELF, **values: object) -> Settings:
-    known = {
-        "boundary": "periodic", "guess": "previous", "soft": 1.0, "resolution": 8, "grid": 8,
-        "fractions": "{ soft = 0.5, stiff = 0.5 }", "folder": "out", "also": "", "epochs": 3,
-        **values,
-    }  # fmt: skip
-    path = place / "config.toml"
-    if comm.rank == 0:
-        path.write_text(TOML.format(**known))
-    comm.Barrier()
-    settings = read_config(path)
-    comm.Barrier()
-    return settings
+def settings_of(
+    place: Path,
+    comm: MPI.Intracomm = MPI.COMM_SELF,
+    *,
+    guess: str = "previous",
+    boundary: str = "periodic",
+    resolution: int = 8,
+    epochs: int = 3,
+    grid: int = 8,
+    also: str = "",
+    **values: object,
+) -> Settings:
+    rest = PULLED + REST.format(epochs=epochs, grid=grid, also=also)
+    rve = f'initial_guess = "{guess}"\nboundary = "{boundary}"'
+    return read_from(place, plate(rest, rve=rve, resolution=resolution, **values), comm)
 
 
 def made(settings: Settings, comm: MPI.Intracomm = MPI.COMM_SELF) -> EnsuredModel:
@@ -426,7 +402,7 @@ def test_other_cells_are_refused_where_they_must_be(tmp_path: Path) -> None:
         load_material(first)
     made(first)
     other = settings_of(
-        tmp_path, guess="field_network", resolution=4, fractions="{ soft = 0.75, stiff = 0.25 }"
+        tmp_path, guess="field_network", resolution=4, fractions="soft = 0.75, stiff = 0.25"
     )
     F = unseen(2)
     assert load_material(other).evaluate(F).report["guess_taken"].all()
@@ -439,7 +415,7 @@ def test_other_cells_are_refused_where_they_must_be(tmp_path: Path) -> None:
 
 
 def test_cells_of_other_folders_are_learned_too(tmp_path: Path) -> None:
-    second = settings_of(tmp_path, folder="second", fractions="{ soft = 0.75, stiff = 0.25 }")
+    second = settings_of(tmp_path, folder="second", fractions="soft = 0.75, stiff = 0.25")
     ensure_dataset(second)
     ensure_image(second)
     both = settings_of(tmp_path, also='also = ["second"]')

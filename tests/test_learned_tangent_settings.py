@@ -7,39 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mpi4py import MPI
+from plates import plate, read_from
 
 from fesurrogate.build.problem import build_problem
-from fesurrogate.config import read_config
 from fesurrogate.errors import InputError
 from fesurrogate.micro import RVEMaterial
 from fesurrogate.results import Results
 from fesurrogate.run import run
 from fesurrogate.run.summary import summary
 
-TOML = """
-[kinematics]
-gdim = 2
-measure = "finite"
-[mesh]
-generator = "rectangle"
-cells = [2, 1]
-upper = [2.0, 1.0]
-[macro]
-degree = 1
-initial_guess = "{guess}"
-[material]
-kind = "rve"
-{tangent}
-[material.rve]
-degree = 1
-cell = {{ kind = "laminate", fractions = {{ soft = 0.5, stiff = 0.5 }}, resolution = 4 }}
-phases.soft = {{ kind = "neo_hookean", shear_modulus = 1.0, lame = 1.5 }}
-phases.stiff = {{ kind = "neo_hookean", shear_modulus = 3.0, lame = 5.0 }}
+LOADED = """
 [material.neo_hookean]
 shear_modulus = 1.6
 lame = 2.4
-[[dirichlet]]
-boundary = "left"
 [[traction]]
 boundary = "right"
 value = [0.05, 0.1]
@@ -50,9 +30,12 @@ name = "end"
 point = [2.0, 1.0]
 [steps]
 increments = 3
-[output]
-folder = "out"
 """
+
+
+def text_of(tangent: str, guess: str = "previous") -> str:
+    macro = f'initial_guess = "{guess}"'
+    return plate(LOADED, macro=macro, material=tangent, stiff=3.0, stiff_lame=5.0)
 
 
 def solved(
@@ -61,9 +44,8 @@ def solved(
     guess: str = "previous",
     comm: MPI.Intracomm = MPI.COMM_SELF,
 ) -> Results:
-    path = folder / "plate.toml"
-    path.write_text(TOML.format(tangent=tangent, guess=guess))
-    results = run(read_config(path), comm).results
+    folder = comm.bcast(folder)
+    results = run(read_from(folder, text_of(tangent, guess), comm), comm).results
     assert results.converged, results.message
     return results
 
@@ -102,9 +84,8 @@ def test_on_ranks_the_cells_are_spread_as_ever(tmp_path: Path, exact: Results) -
 
 def test_cells_are_solved_to_a_lower_tolerance(tmp_path: Path) -> None:
     """A stress without tangent is of first order in the residual that is left."""
-    path = tmp_path / "plate.toml"
-    path.write_text(TOML.format(tangent='tangent = "neo_hookean"', guess="previous"))
-    model = build_problem(read_config(path), MPI.COMM_SELF)
+    settings = read_from(tmp_path, text_of('tangent = "neo_hookean"'))
+    model = build_problem(settings, MPI.COMM_SELF)
     cell = model.materials["material"].material
     assert isinstance(cell, RVEMaterial) and cell.problem.rtol == pytest.approx(1e-10)
 
@@ -125,8 +106,7 @@ def test_a_tangent_that_cannot_be_is_refused(tmp_path: Path, line: str, message:
 
 def test_cells_with_history_are_refused(tmp_path: Path) -> None:
     """Whose every iteration is factorised."""
-    path = tmp_path / "plate.toml"
-    text = TOML.format(tangent='tangent = "linear"', guess="previous")
+    text = text_of('tangent = "linear"')
     text = text.replace('"finite"', '"small"').replace(
         '"neo_hookean", shear_modulus = 1.0, lame = 1.5',
         '"j2_plasticity", young = 1.0, poisson = 0.3, yield_stress = 0.1, hardening = 0.1',
@@ -135,6 +115,6 @@ def test_cells_with_history_are_refused(tmp_path: Path) -> None:
         '"neo_hookean", shear_modulus = 3.0, lame = 5.0',
         '"linear_elastic", young = 3.0, poisson = 0.3',
     )
-    path.write_text(text + "[material.linear]\nyoung = 2.0\npoisson = 0.3\n")
+    text += "[material.linear]\nyoung = 2.0\npoisson = 0.3\n"
     with pytest.raises(InputError, match=r"material.tangent: 'linear' .* cells with history"):
-        build_problem(read_config(path), MPI.COMM_SELF)
+        build_problem(read_from(tmp_path, text), MPI.COMM_SELF)

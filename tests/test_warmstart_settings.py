@@ -8,48 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mpi4py import MPI
+from plates import PULLED, plate, read_from
 
 from fesurrogate.build import dataset
 from fesurrogate.build.dataset import ensure_dataset
 from fesurrogate.build.guess import ensure_guess
 from fesurrogate.build.materials import load_material
 from fesurrogate.cli import main
-from fesurrogate.config import Settings, read_config
+from fesurrogate.config import Settings
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.run import run
 from fesurrogate.run.summary import summary
 
-TOML = """
-[kinematics]
-gdim = 2
-measure = "finite"
-[mesh]
-generator = "rectangle"
-cells = [2, 1]
-upper = [2.0, 1.0]
-[macro]
-degree = 1
-initial_guess = "{macro}"
-[material]
-kind = "rve"
-[material.rve]
-degree = 1
-initial_guess = "{micro}"
-cell = {{ kind = "laminate", fractions = {{ soft = 0.5, stiff = 0.5 }}, resolution = 4 }}
-phases.soft = {{ kind = "neo_hookean", shear_modulus = {soft}, lame = 1.5 }}
-phases.stiff = {{ kind = "neo_hookean", shear_modulus = 20.0, lame = 30.0 }}
-[[dirichlet]]
-boundary = "left"
-[[dirichlet]]
-boundary = "right"
-value = [0.2, 0.1]
-[[reaction]]
-boundary = "right"
+REST = """
 [steps]
 increments = 4
-[output]
-folder = "out"
 [generate]
 source = "{source}"
 samples = 48
@@ -60,15 +34,20 @@ lame = 1.5
 """
 
 
-def settings_of(folder: Path, comm: MPI.Intracomm = MPI.COMM_SELF, **values: object) -> Settings:
-    known = {"macro": "previous", "micro": "previous", "soft": 1.0, "source": "rve", **values}
-    path = folder / "config.toml"
-    if comm.rank == 0:
-        path.write_text(TOML.format(**known))
-    comm.Barrier()
-    settings = read_config(path)
-    comm.Barrier()
-    return settings
+def settings_of(
+    folder: Path,
+    comm: MPI.Intracomm = MPI.COMM_SELF,
+    *,
+    macro: str = "previous",
+    micro: str = "previous",
+    soft: float = 1.0,
+    source: str = "rve",
+) -> Settings:
+    text = plate(
+        PULLED + REST.format(source=source), soft=soft,
+        macro=f'initial_guess = "{macro}"', rve=f'initial_guess = "{micro}"',
+    )  # fmt: skip
+    return read_from(folder, text, comm)
 
 
 def learned(folder: Path, comm: MPI.Intracomm = MPI.COMM_SELF) -> Path:
