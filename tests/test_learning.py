@@ -135,6 +135,37 @@ def test_it_begins_with_nothing_and_asks_less_and_less() -> None:
     assert material.lessons() == ()
 
 
+def test_answers_that_are_good_already_are_kept_but_no_reason_to_fit(
+    learned: dict[str, np.ndarray],
+) -> None:
+    material = again(learned, checks=9, fresh=8)
+    before = material.fitted
+    for k in range(2):
+        accepted(material, strains(60, 0.04, seed=k + 1))
+        (lesson,) = material.lessons()
+        assert (lesson.outcome, lesson.fallen, lesson.samples) == ("waiting", 0, 159 + 9 * k)
+    assert before is not None and material.fitted is not None
+    assert material.fitted.weights is before.weights
+
+
+@pytest.mark.parametrize("tangent", [True, False])
+def test_samples_are_what_the_reference_answers(
+    learned: dict[str, np.ndarray], tangent: bool
+) -> None:
+    """Of points that fell back and of points that are checked, whatever the increment asked."""
+    material = again(learned, batch=5, checks=4, fresh=100)
+    accepted(material, np.concatenate([strains(40, 0.05, seed=3), beyond(20)]), tangent=tangent)
+    data = material.samples.take(slice(150, None))
+    exact = LAW.evaluate(data.strain[:, 0])
+    assert len(data) == 9 and exact.tangent is not None and data.tangent is not None
+    assert (data.strain[:5, 0, 0] > 1.2).all() and (data.strain[5:, 0, 0] < 1.1).all()
+    size = np.abs(exact.tangent).max()
+    np.testing.assert_allclose(data.stress[:, 0], exact.stress, rtol=0, atol=1e-13 * size)
+    np.testing.assert_allclose(data.tangent[:, 0], exact.tangent, rtol=0, atol=1e-13 * size)
+    energy = exact.report["energy"]
+    np.testing.assert_allclose(data.reports["energy"][:, 0], energy, rtol=0, atol=1e-13 * size)
+
+
 def test_contract(learned: dict[str, np.ndarray]) -> None:
     """Between two accepts a Material as any other: where it trusts itself, and where it asks."""
     material = again(learned)
