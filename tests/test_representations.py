@@ -14,11 +14,13 @@ from test_strain_tables import FINITE, neo_hookean_table
 from test_table import axes_of, within
 
 from fesurrogate.errors import InputError
-from fesurrogate.hierarchical import Axis, Table, read_tabulation, write_tabulation
+from fesurrogate.hierarchical import Axis, Table, Tabulation, read_tabulation, write_tabulation
+from fesurrogate.hierarchical.candidates import Candidates
 from fesurrogate.hierarchical.energy_fit import energy_network
 from fesurrogate.hierarchical.representations import Radial
-from fesurrogate.hierarchical.tabulation import Kept
-from fesurrogate.kinematics import Array
+from fesurrogate.hierarchical.scatter import with_retrieval
+from fesurrogate.hierarchical.tabulation import Kept, Scattered
+from fesurrogate.kinematics import Array, Kinematics
 
 AXES = axes_of(2, 2, 2)  # over [1, 2], [2, 4] and [3, 6]
 
@@ -67,6 +69,22 @@ def test_points_that_do_not_fill_their_axes_are_refused() -> None:
             Radial.through(AXES, points, quadratic(points)[0])
     with pytest.raises(InputError, match="through 9 points; expected 10 to 4000"):
         Radial.through(AXES, flat[:9], quadratic(flat[:9])[0])
+
+
+def test_the_degree_of_a_polynomial_is_the_best_where_it_is_held_out() -> None:
+    """Runge's function at 9 even samples: those of more terms are nearer there, not in between."""
+    axes = (Axis("a", np.array([-1.0, 1.0])),)
+    points, between = np.linspace(-1, 1, 9)[:, None], np.linspace(-0.97, 0.97, 30)[:, None]
+    samples, held = (
+        Scattered(x, {"own": 1 + 1 / (1 + 25 * x**2)}, np.ones(len(x), dtype=bool))
+        for x in (points, between)
+    )
+    ok = np.ones(2, dtype=bool)
+    table = Tabulation(Kinematics(2), axes, {}, ok, held, samples=samples)
+    errors = [one.mean_square for one in Candidates(table, "own").polynomials()]
+    found = with_retrieval(table, "polynomial").misfits("own")
+    assert np.sqrt((found**2).mean()) == pytest.approx(min(errors)) and len(errors) == 8
+    assert min(errors) < 0.3 * errors[-1]
 
 
 def test_a_network_of_the_energy_is_a_material_when_it_is_read_again(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import NeoHookean
 from fesurrogate.run import run
 
+POLYNOMIAL = "sampling = 'sobol'\nsamples = 96\nretrieval = 'polynomial'"
 FINITE = [Kinematics(2, "finite"), Kinematics(3, "finite")]
 
 
@@ -204,7 +205,7 @@ def finite_settings(folder: Path, precompute: str) -> Settings:
     [
         ('quantities = ["stress", "energy"]', 0.1),
         ("sampling = 'sobol'\nsamples = 96", 0.02),
-        ("sampling = 'sobol'\nsamples = 96\nretrieval = 'polynomial'", 0.005),
+        (POLYNOMIAL, 0.005),
         ("sampling = 'sparse_grid'\nlevel = 3", 0.02),
     ],
     ids=["grid", "sobol", "polynomial", "sparse_grid"],
@@ -245,8 +246,7 @@ boundary = "left"
 
 def test_a_run_takes_the_table_in_place_of_the_cell(tmp_path: Path) -> None:
     """One word apart, in a body that turns and shears at finite strain."""
-    precompute = "sampling = 'sobol'\nsamples = 96\nretrieval = 'polynomial'"
-    finite_settings(tmp_path, precompute)
+    finite_settings(tmp_path, POLYNOMIAL)
     with open(tmp_path / "case.toml", "a") as file:
         file.write(BODY)
     settings = read_config(tmp_path / "case.toml")
@@ -280,6 +280,7 @@ def test_sparse_grids_are_nested_and_small() -> None:
         (("points = 2", ""), "expected points, the number of values, of a grid"),
         (("held_out = 0", "held_out = 0\nsampling = 'sobol'"), "whole number >= 2 with sampling"),
         (("held_out = 0", "held_out = 0\nlevel = 2"), "expected none with sampling 'grid'"),
+        (("held_out = 0", f"held_out = 0\n{POLYNOMIAL}"), "1 or more with retrieval 'polynomial'"),
     ],
 )
 def test_bad_input_is_named_with_code_2(

@@ -73,6 +73,9 @@ class PrecomputeSettings:
             sound = number is not None and number >= least if name == needed else number is None
             expected = f"a whole number >= {least}" if name == needed else "none"
             check(name, number, sound, f"{expected} with sampling {self.sampling!r}")
+        fitted = self.sampling != "grid" and self.retrieval == "polynomial"
+        expected = "1 or more with retrieval 'polynomial', whose degree they choose"
+        check("held_out", self.held_out, not fitted or self.held_out >= 1, expected)
         bare = [k for k, axis in self.axes.items() if axis.values is None and axis.points is None]
         if bare and self.sampling == "grid":
             raise InputError(f"axes.{bare[0]}: expected points, the number of values, of a grid")
