@@ -80,6 +80,6 @@ def test_intervals_of_independent_parts_add_up_to_one_that_covers() -> None:
     assert np.mean(covered) >= 0.93
     assert max(narrower) <= 1.0
     exact = total(
-        [Estimate(value=1.0, low=1.0, high=1.0), Estimate(value=-2.0, low=-3.0, high=1.0)]
+        [Estimate(value=1.0, low=-2.0, high=9.0), Estimate(value=-2.0, low=-6.0, high=4.0)]
     )
-    assert (exact.value, exact.low, exact.high) == (-1.0, -2.0, 2.0)
+    assert (exact.value, exact.low, exact.high) == (-1.0, -1.0 - 5.0, -1.0 + 10.0)

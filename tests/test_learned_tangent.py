@@ -21,7 +21,7 @@ from fesurrogate.fem.mesh import rectangle
 from fesurrogate.fem.stepping import run_increments
 from fesurrogate.kinematics import Array
 from fesurrogate.laws import J2Plasticity, Linear, NeoHookean
-from fesurrogate.material import Material, Response
+from fesurrogate.material import Material, Response, masked
 from fesurrogate.micro import RVEMaterial, laminate_cell, neo_hookean
 
 WORLD = MPI.COMM_WORLD
@@ -50,6 +50,18 @@ class Scaled(Material):
         far = np.abs(strain - self.kinematics.rest).max(axis=1) > self.largest
         wrong = np.where(far[:, None, None], np.nan, self.factor * answer.tangent)
         return replace(answer, tangent=wrong)
+
+
+@final
+class Partial(Material):
+    """A law that has no answer where a point is stretched too far."""
+
+    kinematics = LAW.kinematics
+
+    def respond(self, strain: Array, state: Array, dt: float, **keywords: Any) -> Response:
+        """Answer as the law does, or not."""
+        answer = LAW.evaluate(strain, tangent=keywords["tangent"])
+        return masked(answer, np.abs(strain - self.kinematics.rest).max(axis=1) < 0.5)
 
 
 def plate(material: Material, **options: Any) -> tuple[MacroProblem, Callable[[float], None]]:
@@ -146,10 +158,12 @@ def test_where_the_residual_stalls_the_consistent_tangent_takes_over(factor: flo
     assert consistent > 0 and surrogate > 0
 
 
-def test_what_fails_is_solved_again_with_consistent_tangents() -> None:
-    """Steps ten times too long invert elements; the increment is not cut."""
+@pytest.mark.parametrize(("search", "factor"), [("basic", -0.1), ("bt", -0.001)])
+def test_what_fails_is_solved_again_with_consistent_tangents(search: str, factor: float) -> None:
+    """Steps far too long invert elements, in a row where they are halved; nothing is cut."""
     exact, _, _ = solved(LAW)
-    u, _, problem = solved(SurrogateTangent(LAW, Scaled(LAW, -0.1)))
+    surrogate = Scaled(LAW, factor)
+    u, _, problem = solved(SurrogateTangent(LAW, surrogate), snes_linesearch_type=search)
     np.testing.assert_allclose(u, exact, rtol=0, atol=1e-8)
     assert counts(problem)[1] > 0
 
@@ -162,6 +176,30 @@ def test_where_the_surrogate_has_no_tangent_the_reference_gives_its_own() -> Non
     assert [len(of) for of in norms] == [len(of) for of in before]
     total = [WORLD.allreduce(count) for count in counts(problem)]
     assert min(total) > 0
+
+
+def test_what_was_accepted_is_no_consistent_tangent() -> None:
+    """The answer to the accepted strain is kept for the next increment, unless that asks so."""
+    problem, load = plate(SurrogateTangent(LAW, NEAR))
+    run_increments(problem, load, TIMES)
+    (field,) = problem.fields
+    for law in (NEAR, LAW):
+        problem.restore()
+        assert not problem.update() and field.response is not None
+        expected = law.evaluate(field.current_strain()).tangent
+        assert field.response.tangent is not None and expected is not None
+        np.testing.assert_allclose(field.response.tangent, expected, rtol=0, atol=1e-12)
+        assert problem.use_consistent_tangents() == (law is NEAR)
+
+
+def test_where_the_reference_fails_there_is_no_tangent() -> None:
+    F = strains(3)
+    F[1] *= 2.0
+    found = SurrogateTangent(Partial(), NEAR).evaluate(F)
+    assert found.tangent is not None and NEAR.evaluate(F).ok.all()
+    np.testing.assert_array_equal(found.ok, [True, False, True])
+    np.testing.assert_array_equal(np.isnan(found.tangent).all(axis=(1, 2)), ~found.ok)
+    np.testing.assert_array_equal(np.isfinite(found.tangent).all(axis=(1, 2)), found.ok)
 
 
 def test_a_cell_factorises_nothing_for_a_stress(monkeypatch: pytest.MonkeyPatch) -> None:

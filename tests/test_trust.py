@@ -76,6 +76,32 @@ def test_a_larger_tolerance_trusts_more_and_none_trusts_nothing() -> None:
     assert limits[-1] == known.doubt.max()  # beyond what was seen nothing is known
 
 
+def measured(doubt: np.ndarray, log_error: np.ndarray) -> CalibratedMeasure:
+    return CalibratedMeasure(Deviation(1.0), doubt, np.exp(log_error))
+
+
+def test_of_equal_doubts_all_or_none_are_trusted() -> None:
+    """The first ten of the forty that doubt as much are good, and stand first."""
+    doubt = np.repeat([1.0, 2.0], [100, 40])
+    error = np.log(np.repeat([1e-3, 1.0], [110, 30]))
+    assert measured(doubt, error).limit(0.01) == 1.0
+
+
+def test_at_the_limit_too_many_must_not_err() -> None:
+    """Of thirty points around the tolerance, beside a thousand good ones, one half exceeds it."""
+    doubt = np.concatenate([np.linspace(1.0, 2.0, 1000), np.linspace(3.0, 4.0, 30)])
+    error = np.log(np.repeat([1e-4, 1e-2], [1000, 30])) + 0.3 * (-1.0) ** np.arange(1030)
+    assert measured(doubt, error).limit(0.01) == 2.0
+
+
+def test_what_departs_elsewhere_may_depart_here() -> None:
+    """None errs too much by count; by the model 0.1 k / (100 + k) do, 0.03 at k = 42."""
+    doubt = np.arange(200.0)
+    error = np.log(np.repeat([1e-4, 5e-3], 100))
+    error[:100:5] += 1.0  # of five points each, 0.8 above what is typical
+    assert measured(doubt, error).limit(0.01) == 141.0
+
+
 def test_novelty_is_zero_at_samples_grows_outside_and_does_not_see_rotations() -> None:
     strain = stretches(FINITE, 200, 0.2)[:, 0]
     training = generate(LAW, strain[:, None])
