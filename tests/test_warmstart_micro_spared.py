@@ -75,6 +75,21 @@ def test_a_learned_guess_spares_every_factorisation(gdim: int, factorised: list[
     np.testing.assert_allclose(got.tangent, cold.tangent, rtol=0, atol=1e-7 * scale)
 
 
+def test_where_a_factorisation_is_cheap_it_is_not_waited_for(
+    factorised: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs no step of the start: each point has its own, and the same answer."""
+    rve = layers(gdim=2)
+    F, warm = unseen(rve, 4), rve.beginning_with(learned(2))
+    spared = warm.evaluate(F)
+    monkeypatch.setattr(rve.problem.solver, "_patience", 0.0)
+    factorised[0] = 0
+    got = warm.evaluate(F)
+    assert factorised[0] == len(F) and not got.report["negative_pivots"].any()
+    scale = np.abs(got.stress).max()
+    np.testing.assert_allclose(got.stress, spared.stress, rtol=0, atol=1e-13 * scale)
+
+
 def test_contract_of_spared_points() -> None:
     """Taylor's test and frame indifference among them; the tolerance is that of the cell."""
     rve = layers(gdim=2).beginning_with(learned(2))
