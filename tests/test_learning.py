@@ -148,15 +148,31 @@ def test_answers_that_are_good_already_are_kept_but_no_reason_to_fit(
     assert material.fitted.weights is before.weights
 
 
+class Counted(Material):
+    """The law, each of whose answers is one solve of an RVE."""
+
+    kinematics = FINITE
+
+    def respond(
+        self, strain: Array, state: Array, dt: float, *, tangent: bool, **_: Any
+    ) -> Response:
+        answer = LAW.evaluate(strain, state, dt, tangent=tangent)
+        solves = np.ones(len(strain), dtype=np.int64)
+        return replace(answer, report={**answer.report, "rve_solves": solves})
+
+
 @pytest.mark.parametrize("tangent", [True, False])
 def test_samples_are_what_the_reference_answers(
     learned: dict[str, np.ndarray], tangent: bool
 ) -> None:
     """Of points that fell back and of points that are checked, whatever the increment asked."""
     material = again(learned, batch=5, checks=4, fresh=100)
+    material.guarded.reference = Counted()
     accepted(material, np.concatenate([strains(40, 0.05, seed=3), beyond(20)]), tangent=tangent)
     data = material.samples.take(slice(150, None))
     exact = LAW.evaluate(data.strain[:, 0])
+    (lesson,) = material.lessons()
+    assert lesson.rve_solves == (4 if tangent else 4 + 5)
     assert len(data) == 9 and exact.tangent is not None and data.tangent is not None
     assert (data.strain[:5, 0, 0] > 1.2).all() and (data.strain[5:, 0, 0] < 1.1).all()
     size = np.abs(exact.tangent).max()
@@ -300,6 +316,19 @@ def test_a_model_that_forgets_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> N
     assert judged.errors["old_after"] > max(judged.errors["old_before"], 0.1 * TOLERANCE)
 
 
+def test_trust_is_calibrated_by_a_model_that_has_not_seen_the_points() -> None:
+    """Errors at the outer quarter of the training samples are those of an extrapolation."""
+    data = samples(np.concatenate([strains(112, 0.04), beyond(38)]))
+    fitted = teach.teach(data, TRAIN)
+    training = data.take(np.flatnonzero(~held_out(data)))
+    outer, told = training.take(slice(75, None)), fitted.trust["error"]
+    assert len(outer) == 25 and len(told) == 25 + 50  # and those held out
+    model, scale = NetworkMaterial(fitted.network()), float(fitted.trust["scale"][0])
+    wrong = model.evaluate(outer.strain[:, 0]).stress - outer.stress[:, 0]
+    own = np.linalg.norm(wrong, axis=1) / scale
+    assert told[:25].min() > 10.0 * own.max()
+
+
 def test_errors_on_old_samples_do_not_grow(learned: dict[str, np.ndarray]) -> None:
     """Regions come one after another; the first is not forgotten when the last is learned."""
     material = again(learned, batch=100)
@@ -362,6 +391,10 @@ def test_where_samples_are_many_enough_checks_go_on() -> None:
     begun = len(material.fitted.trust["error"])
     accepted(material, strains(100, 0.04, seed=3))
     assert len(material.fitted.trust["error"]) == begun + 10
+    errors = 0.5 * material.fitted.trust["scale"]  # a stress
+    trust = material.fitted.knowing({"deviation": np.array([3.0])}, errors).trust
+    told = [trust[name][-1] for name in ("error", "doubt.deviation", "doubt.novelty")]
+    assert told == [0.5, 3.0, np.inf]
 
 
 def test_parameters_of_the_points_are_learned_with_them() -> None:
