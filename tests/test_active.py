@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fesurrogate.build import ensure_dataset, ensure_model
-from fesurrogate.build.active import ensure_active
+from fesurrogate.build.active import _in_envelope, ensure_active
 from fesurrogate.config import GenerateSettings, OutputSettings, Settings, TrainSettings
 from fesurrogate.config.data import ActiveSettings
 from fesurrogate.config.material import MaterialSettings
@@ -120,7 +120,14 @@ def test_a_batch_is_added_once_and_where_the_model_is_unsure(tmp_path: Path) -> 
     assert ensure_active(settings, settings.model).reused
     assert ensure_dataset(settings).reused
     ensure_model(settings)
-    assert len(ensure_active(settings, settings.model).made.dataset) == 32
+    more = ensure_active(settings, settings.model).made
+    assert len(more.dataset) == 32
+    candidates = _in_envelope(settings, before, 0)[0]  # of the first batch; the next has others
+    shared = [
+        int((each.strain[:, None] == candidates).all(axis=2).any(axis=1).sum())
+        for each in batches_of(more.manifest)
+    ]
+    assert shared == [6, 0]
 
 
 def test_more_samples_come_behind_what_was_added(tmp_path: Path) -> None:
