@@ -15,6 +15,7 @@ from fesurrogate.build.problem import build_problem
 from fesurrogate.cli import main
 from fesurrogate.config import read_config
 from fesurrogate.run import run
+from fesurrogate.run.checkpoint import identity
 
 BAR = """
 [kinematics]
@@ -160,3 +161,14 @@ def test_the_default_quadrature_leaves_no_mode_without_stiffness(tmp_path, cell,
     free = fem.assemble_matrix(fem.form(field.jacobian(u, v))).to_dense()
     eigenvalues = np.abs(np.linalg.eigvalsh((free + free.T) / 2))
     assert (eigenvalues < 1e-10 * eigenvalues.max()).sum() == 3
+
+
+def test_parameters_that_a_region_inherits_are_part_of_what_a_run_is(tmp_path: Path) -> None:
+    """No checkpoint goes on with others."""
+    region = '[regions.domain]\nkind = "rve"\n'
+    found = [
+        identity(build_problem(read_config(written(tmp_path, graded + region)), MPI.COMM_SELF))
+        for graded in (GRADED, GRADED, GRADED.replace("10*(1", "11*(1"))
+    ]
+    assert found[0] == found[1]
+    assert [name for name in found[0] if found[0][name] != found[2][name]] == ["material"]

@@ -222,10 +222,10 @@ def identity(model: MacroModel) -> dict[str, str]:
     for name, held in model.fields.items():
         every = mesh.comm.allgather(numbers[held.cells])
         regions[name] = np.sort(np.concatenate(every)).tolist()
-    tables = {name: settings.regions.get(name) or settings.material for name in model.materials}
+    tables = settings.tables
     made = {
-        name: (material.fingerprint, table.parameters if table else None)
-        for (name, material), table in zip(model.materials.items(), tables.values(), strict=True)
+        name: (material.fingerprint, tables[name].parameters)
+        for name, material in model.materials.items()
     }
     loads = settings.dirichlet, settings.traction, settings.body
     parts: dict[str, Any] = {
