@@ -158,7 +158,9 @@ def read_tabulation(
             head = {key: _plain(value) for key, value in file.attrs.items()}
             if head.get("format") != FORMAT:
                 said = head.get("format")
-                raise InputError(f"table {place} says format {said!r}; expected {FORMAT!r}")
+                raise InputError(
+                    f"table {place} says format {said!r}; expected {FORMAT!r}: {AGAIN}"
+                )
             arrays = dict(_stored(library, file, len(content)))
         given = head.pop("checksum")
         if given != _checksum(head, arrays):
