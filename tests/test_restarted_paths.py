@@ -61,12 +61,14 @@ def test_recorded_paths_survive_other_ranks(folder: Path) -> None:
     """Paths come in the order of the mesh's file, whatever the ranks."""
     part = solve(folder, WORLD, "part", PATHS, stop=After(11))
     assert part.interrupted and 0 < part.results.increments < 4
+    solve(folder, WORLD, "together", PATHS)
     WORLD.Barrier()
     if WORLD.rank == 0:
         solve(folder, MPI.COMM_SELF, "part", PATHS, restart=True)
         solve(folder, MPI.COMM_SELF, "whole", PATHS)
-        whole, found = (read_dataset(folder / name / "paths") for name in ("whole", "part"))
-        assert_same_paths(found, whole)
+        whole = read_dataset(folder / "whole" / "paths")
+        for name in ("part", "together"):
+            assert_same_paths(read_dataset(folder / name / "paths"), whole)
 
 
 @serial
