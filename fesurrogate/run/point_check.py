@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,13 @@ def check_point(
 
 
 def _table(settings: Settings, region: str) -> MaterialSettings:
-    """Return the table of a region, completed by ``[material]`` as a run does it."""
-    table = settings.regions.get(region, settings.material)
+    """Return the table of a region as a run takes it."""
+    table = settings.tables.get(region)
     if table is None:
-        raise InputError(f"{settings.source} has no Material for the region {region!r}")
-    base = settings.material or table
-    left_out = {name: value for name, value in vars(base).items() if getattr(table, name) is None}
-    return replace(table, **left_out)
+        raise InputError(
+            f"{settings.source} has no Material for the region {region!r}; give the TOML of the run"
+        )
+    return table
 
 
 def _asked(material: Material, point: FailedPoint, strain: Array, *, hint: bool) -> Answer:
