@@ -221,22 +221,17 @@ class Learning(Material):
 
     def _refined(self) -> Judged:
         """Refine on one rank; take on all what comes out, if it is good. Collective."""
-        import torch
-
         from fesurrogate.learning.teach import judge
+        from fesurrogate.surrogate.threads import torch_threads
 
         self._fresh = 0
         judged: Judged | None = None
         if self._comm.rank == 0:
-            before = torch.get_num_threads()
-            torch.set_num_threads(self._threads)
-            try:
+            with torch_threads(self._threads):
                 judged = judge(
                     self.samples, self.guarded.surrogate if self.taught else None,
                     self._known, train=self.train, tolerance=self.guarded.trust.tolerance,
                 )  # fmt: skip
-            finally:
-                torch.set_num_threads(before)
         judged = self._comm.bcast(judged, root=0)
         assert judged is not None
         if judged.fitted is not None:

@@ -12,6 +12,7 @@ import torch
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
 from fesurrogate.surrogate.field_operator import FieldOperator
+from fesurrogate.surrogate.threads import torch_threads
 from fesurrogate.surrogate.weights_file import (
     TRAIN,
     finite_tensors,
@@ -80,15 +81,9 @@ def field_of(
     shares = torch.from_numpy(image).float()
 
     def evaluate(inputs: Array) -> Array:
-        before = torch.get_num_threads()
-        if threads is not None:
-            torch.set_num_threads(threads)
-        try:
+        with torch_threads(threads):
             asked = torch.from_numpy(np.ascontiguousarray(inputs)).float()
             parts = [single(shares, asked[k : k + CHUNK]) for k in range(0, len(asked), CHUNK)]
             return torch.cat(parts).flatten(2).double().numpy()
-        finally:
-            if threads is not None:
-                torch.set_num_threads(before)
 
     return evaluate

@@ -15,6 +15,7 @@ from fesurrogate.material import Material, Response, masked
 from fesurrogate.surrogate.compiled import CompiledEnergy, obstacle
 from fesurrogate.surrogate.energy import EnergyNetwork
 from fesurrogate.surrogate.network import Network, NetworkResponse
+from fesurrogate.surrogate.threads import torch_threads
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 SINGLE_TANGENT_ERROR = 1e-4
@@ -137,25 +138,18 @@ class NetworkMaterial(Material):
     ) -> dict[str, Array]:  # by name (n, ...)
         """Return what the network answers, chunk after chunk."""
         n, parts = len(strain), dict[str, Array]()
-        before = torch.get_num_threads()
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
-        try:
-            with torch.no_grad():
-                for first in range(0, max(n, 1), self._chunk):
-                    rows = slice(first, first + self._chunk)
-                    answer = self._network(
-                        self._tensor(strain[rows]),
-                        self._tensor(state[rows]) if self.num_state else None,
-                        dt,
-                        parameters=self._tensor(parameters[rows]) if self.parameter_names else None,
-                        tangent=tangent,
-                        sensitivity=sensitivity,
-                    )
-                    _put(answer, parts, rows, n)
-        finally:
-            if self._threads is not None:
-                torch.set_num_threads(before)
+        with torch_threads(self._threads), torch.no_grad():
+            for first in range(0, max(n, 1), self._chunk):
+                rows = slice(first, first + self._chunk)
+                answer = self._network(
+                    self._tensor(strain[rows]),
+                    self._tensor(state[rows]) if self.num_state else None,
+                    dt,
+                    parameters=self._tensor(parameters[rows]) if self.parameter_names else None,
+                    tangent=tangent,
+                    sensitivity=sensitivity,
+                )
+                _put(answer, parts, rows, n)
         return parts
 
     def _tensor(
