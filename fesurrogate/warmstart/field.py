@@ -48,7 +48,10 @@ class FieldGuess(LearnedGuess):
         stretch, rotation = polar_decomposition(image.kinematics, strain)
         change = stretch - image.kinematics.rest
         field = self._predict(np.concatenate([change, parameters], axis=1))  # (n, c, points)
-        nodal = np.einsum("nckj,kj->nkc", field[:, :, self._index], self._weight)
+        nodal: Array = np.zeros((*field.shape[:2], len(self._index)))
+        for index, weight in zip(self._index.T, self._weight.T, strict=True):
+            nodal += field[:, :, index] * weight
+        nodal = nodal.transpose(0, 2, 1)  # (n, nodes, c)
         free = len(image.points)
         if len(image.fixed):
             nodal = nodal - nodal[:, free:].mean(axis=1, keepdims=True)
