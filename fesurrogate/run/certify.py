@@ -24,7 +24,7 @@ from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
 from fesurrogate.fem.output import FieldWriter
 from fesurrogate.results import CertifiedResults
-from fesurrogate.run.recorder import stress_tensors
+from fesurrogate.run.figures import stress_tensors
 from fesurrogate.warmstart import Led
 from fesurrogate.warmstart.surrogate import SHARE
 

@@ -19,7 +19,7 @@ from fesurrogate.fem.stepping import Increment, run_increments
 from fesurrogate.results import CertifiedResults
 from fesurrogate.run.certify import Certification, certify, found_out, increment_writer
 from fesurrogate.run.checkpoint import CHECKPOINTS, Keeper, Taken
-from fesurrogate.run.recorder import entry_of
+from fesurrogate.run.figures import entry_of
 
 FOLDER = "certified"
 """In that of the run, with the checkpoints."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import ufl
 from mpi4py import MPI
 
-from fesurrogate.build.guard import guard_of
 from fesurrogate.build.problem import MacroModel
-from fesurrogate.combine.guarded import LATCHED
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.output import FieldWriter
 from fesurrogate.fem.points import cell_means, point_weights
@@ -21,8 +19,8 @@ from fesurrogate.fem.values import cell_average
 from fesurrogate.kinematics import Array
 from fesurrogate.results import HistoryEntry
 from fesurrogate.run.checkpoint import Taken
-from fesurrogate.run.learned import lessons
-from fesurrogate.run.micro_output import MicroOutput, full_tensors, has_cells
+from fesurrogate.run.figures import entry_of, stress_tensors
+from fesurrogate.run.micro_output import MicroOutput, has_cells
 from fesurrogate.run.path_output import PathOutput
 
 REPORTS = ("plastic_strain", "dissipation", "fallback")
@@ -65,55 +63,10 @@ def reported(
     return {name: cell_means(mesh, found.get(name, [])) for name in names}
 
 
-def fallen_back(model: MacroModel) -> dict[str, int] | None:
-    """Return how many points fell back, by the measure that doubted them. Collective."""
-    counts: dict[str, int] = {}
-    for field in model.fields.values():
-        guard = guard_of(field.material)
-        if guard is None:
-            continue
-        assert field.response is not None
-        report = field.response.report
-        reasons = report["reason"][report["fallback"] == 1]
-        named = dict(enumerate(guard[0].trust.names, start=1)) | {LATCHED: "latched"}
-        for code, name in named.items():
-            counts[name] = counts.get(name, 0) + int((reasons == code).sum())
-    comm = model.mesh.mesh.comm
-    return {name: int(comm.allreduce(counts[name])) for name in counts} or None
-
-
 def stress_magnitude(model: MacroModel) -> Array:  # (owned cells,)
     """Return the Frobenius norm of the stress, averaged over each owned cell. Collective."""
     terms = [(ufl.sqrt(ufl.inner(f.stress, f.stress)), f.dx) for f in model.fields.values()]
     return cell_average(model.mesh.mesh, terms)()
-
-
-def stress_tensors(model: MacroModel) -> Callable[[], Array]:  # () -> (owned cells, d, d)
-    """Return what averages the stress over each owned cell; its forms are compiled once.
-
-    Both this call and what it returns are collective.
-    """
-    mesh, kinematics = model.mesh.mesh, model.settings.kinematics
-    averages = [
-        cell_average(mesh, [(f.stress[k], f.dx) for f in model.fields.values()])
-        for k in range(kinematics.size)
-    ]
-    return lambda: full_tensors(kinematics, np.stack([average() for average in averages], axis=1))
-
-
-def entry_of(model: MacroModel, increment: Increment) -> HistoryEntry:
-    """Return the figures of the increment that was just accepted. Collective."""
-    reaction, probes = model.measure()
-    return HistoryEntry(
-        time=increment.time,
-        newton_iterations=increment.iterations,
-        residual_norms=increment.residual_norms,
-        reaction=reaction,
-        probes=probes,
-        fallback=fallen_back(model),
-        guess=increment.guess,
-        learning=lessons(model),
-    )
 
 
 class Recorder:
