@@ -212,7 +212,7 @@ def read_dataset(
         raise InputError(f"dataset {place} has the units {head.units!r}; expected {units!r}")
     if not head.complete:
         raise InputError(f"dataset {place} is unfinished; {RESUME}")
-    _check_foreign(place, {head.uid})
+    _check_foreign(place, {head.uid, head.discard})
     parts = []
     for name, expected in head.shards.items():
         if not (place / name).is_file():
@@ -227,8 +227,10 @@ def read_dataset(
 def write_dataset(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
     """Write a dataset that is in memory, in place of the one that may be there.
 
+    The manifest is replaced in one move when all is written: a kill leaves the one or the other.
+
     Raises:
-        InputError: Another run writes there, or the folder holds what is of no dataset.
+        InputError: Another run writes there.
         MissingPackageError: h5py is not installed.
     """
     place = Path(folder)
@@ -237,15 +239,20 @@ def write_dataset(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
         dataset.parameter_names, dataset.units, dataset.meta,
     )  # fmt: skip
     with locked(place):
-        begun, _ = begin(place, head, fresh=True)
+        old = stored(place)
+        (head if old is None else replace(old, discard=head.uid)).write(place)
         arrays = {name: getattr(dataset, name) for name in ARRAYS}
         shard = Shard(
             np.arange(len(dataset)),
             {name: array for name, array in arrays.items() if array is not None},
             dataset.reports,
         )
-        name, digest = write_shard(place, begun.uid, shard)
-        replace(begun, shards={name: digest}, complete=True, discard="").write(place)
+        name, digest = write_shard(place, head.uid, shard)
+        discard = "" if old is None else old.uid
+        replace(head, shards={name: digest}, complete=True, discard=discard).write(place)
+        for path in (*_shards(place), *place.glob(".*.tmp")):
+            if path.name != name:
+                path.unlink()
 
 
 def _scan(
