@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
+from fesurrogate.whole_file import write_whole
 
 LARGEST = 2**31
 """Bytes of arrays that are read at most: those of a hostile file need not fit its own size."""
@@ -32,9 +33,7 @@ def write_arrays(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDAr
     head = np.array(json.dumps({**facts, "checksum": checksum(facts, kept)}))
     np.savez_compressed(memory, head=head, **kept)  # type: ignore[arg-type]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(memory.getvalue())
-    temporary.replace(path)
+    write_whole(path, memory.getbuffer())
 
 
 def read_arrays(

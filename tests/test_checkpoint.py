@@ -327,7 +327,7 @@ def test_a_field_file_is_whole_whenever_its_writer_dies(
         if next(calls) == moment:
             raise Dies
 
-    real, deaths, moment = journal.replace_with, 0, -1
+    real, deaths, moment = journal.write_whole, 0, -1
     while deaths == moment + 1:  # until there was no moment left to die at
         moment += 1
         for p in tmp_path.iterdir():
@@ -336,7 +336,7 @@ def test_a_field_file_is_whole_whenever_its_writer_dies(
             p.write_bytes(content)
         calls = iter(range(1000))
         with monkeypatch.context() as patch:
-            patch.setattr(journal, "replace_with", replaced)
+            patch.setattr(journal, "write_whole", replaced)
             patch.setattr(journal, "open", Fragile, raising=False)
             try:
                 FieldWriter(path, mesh, keep=1).write(1.0, cells={"a": 2 * values})

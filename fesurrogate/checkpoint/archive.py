@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
+from fesurrogate.whole_file import keep_names
 
 FACTS = "facts.json"
 NAME = re.compile(r"[\w. ()+-]+(/[\w. ()+-]+)*")
@@ -98,11 +99,7 @@ class ArchiveWriter:
         os.fsync(self._file.fileno())
         path = self._folder / pattern.format(digest=self._stream.digest.hexdigest()[:16])
         os.replace(self._temporary, path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name, too
-        finally:
-            os.close(folder)
+        keep_names(self._folder)
         return path
 
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fesurrogate.data.shard import replace_with
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.whole_file import write_whole
 
 FORMAT = "fesurrogate dataset 2"
 NAME = "manifest.json"
@@ -69,7 +69,7 @@ class Manifest:
             **content,
         }
         content["checksum"] = _digest(content)
-        replace_with(folder / NAME, json.dumps(content, indent=1).encode())
+        write_whole(folder / NAME, json.dumps(content, indent=1).encode())
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError, MissingPackageError
+from fesurrogate.whole_file import write_whole
 
 SUFFIX = ".h5"
 REPORTS = "reports"
@@ -77,7 +76,7 @@ def write_shard(folder: Path, dataset: str, shard: Shard) -> tuple[str, str]:
     content = memory.getbuffer()
     digest = hashlib.sha256(content).hexdigest()
     name = f"{dataset}-{digest[:16]}{SUFFIX}"
-    replace_with(folder / name, content)
+    write_whole(folder / name, content)
     return name, digest
 
 
@@ -126,24 +125,6 @@ def _array(library: Any, group: Any, name: str, limit: int) -> NDArray:
     if node.external or node.is_virtual or node.nbytes > limit:
         raise ValueError(f"{name} is not in the file")
     return node[()]
-
-
-def replace_with(path: Path, content: bytes | memoryview) -> None:
-    """Write a file under a hidden temporary name, see it to the disk, and rename it."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name, too
-    finally:
-        os.close(folder)
 
 
 def h5py() -> Any:

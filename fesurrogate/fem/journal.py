@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, final
 
-from fesurrogate.data.shard import replace_with
+from fesurrogate.whole_file import write_whole
 
 PAGE = 4096
 
@@ -49,7 +49,7 @@ def create(path: Path, arrays: dict[str, Any]) -> None:
             file[name] = array
     _journal(path).unlink(missing_ok=True)
     with memory.getbuffer() as content:
-        replace_with(path, content)
+        write_whole(path, content)
 
 
 def recover(path: Path) -> None:
@@ -86,7 +86,7 @@ def _commit(path: Path, base: IO[bytes], overlay: _Overlay) -> None:
         os.truncate(path, overlay.begin)  # the disk is full
         raise
     head = json.dumps({"size": overlay.begin, "pages": changed}).encode() + b"\n"
-    replace_with(_journal(path), head + old)
+    write_whole(_journal(path), head + old)
     for offset in changed:
         base.seek(offset)
         base.write(overlay.pages[offset])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from fesurrogate.fem import journal
 from fesurrogate.fem.compat import geometry_dofmap
 from fesurrogate.fem.values import nodal_values, owned_cell_values
 from fesurrogate.kinematics import Array
+from fesurrogate.whole_file import write_whole
 
 logger = logging.getLogger(__name__)
 _TOPOLOGY = {  # (cell, nodes per cell) -> XDMF's name
@@ -201,7 +201,7 @@ class FieldWriter:
                 attributes = {"Name": name, "AttributeType": kind, "Center": center}
                 item(ET.SubElement(grid, "Attribute", attributes), shape, "Float", key)
         ET.indent(root)
-        replace_file(self._path, ET.tostring(root, encoding="unicode", xml_declaration=True))
+        write_whole(self._path, ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def write_json(path: str | Path, content: Mapping[str, Any], comm: MPI.Intracomm) -> None:
@@ -216,22 +216,9 @@ def write_json(path: str | Path, content: Mapping[str, Any], comm: MPI.Intracomm
     def write() -> None:
         text = json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        replace_file(Path(path), text)
+        write_whole(Path(path), text.encode())
 
     run_on_root(comm, write)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it; not collective."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def run_on_root(comm: MPI.Intracomm, action: Callable[[], None]) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.data.manifest import CONVENTIONS
-from fesurrogate.data.shard import UNREADABLE, h5py, replace_with
+from fesurrogate.data.shard import UNREADABLE, h5py
 from fesurrogate.errors import InputError, MissingPackageError
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations import KINDS
@@ -34,6 +34,7 @@ from fesurrogate.hierarchical.representations.base import below
 from fesurrogate.hierarchical.representations.forms import FORMS, encoded_size
 from fesurrogate.hierarchical.tabulation import Kept, Scattered, Tabulation
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.whole_file import write_whole
 
 FORMAT = "fesurrogate table 3"
 COMPACT = 2048
@@ -54,7 +55,7 @@ def write_tabulation(tabulation: Tabulation, path: str | os.PathLike[str]) -> No
     """
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    replace_with(place, content_of(tabulation))
+    write_whole(place, content_of(tabulation))
 
 
 def content_of(tabulation: Tabulation) -> memoryview:

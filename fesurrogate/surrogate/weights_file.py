@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from fesurrogate.errors import InputError, MissingPackageError
+from fesurrogate.whole_file import write_whole
 
 TRAIN = "train one with: fesurrogate train CONFIG"
 
@@ -51,15 +51,7 @@ def write_weights(
     facts["checksum"] = checksum(facts, arrays)
     content = library.save(dict(arrays), metadata={"card": json.dumps(facts)})
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(target, content)
 
 
 def read_weights(
