@@ -156,6 +156,32 @@ def test_no_rank_waits_where_what_was_learned_cannot_be_written(folder: Path) ->
 
 
 @pytest.mark.mpi
+def test_a_run_whose_learned_folder_is_taken_keeps_its_results(folder: Path) -> None:
+    """It says who writes there, and a restart writes what could not be written."""
+    settings = settings_in(folder)
+    settings = replace(settings, steps=replace(settings.steps, increments=2))
+    place = settings.run_folder / LEARNED
+    with ExitStack() as stack:
+        if WORLD.rank == 0:
+            stack.enter_context(locked(place / "dataset"))
+        WORLD.Barrier()
+        found = run(settings, WORLD, settings.run_folder)
+    assert found.interrupted and "is being written by" in found.results.message
+    assert "--restart" in found.results.message and not (place / "model.safetensors").exists()
+    assert summary(found.results, folder)["reaction right"]
+    WORLD.Barrier()
+    kept = json.loads((settings.run_folder / "results.json").read_text())
+    assert kept["converged"] and len(kept["history"]) == 2
+    again = run(settings, WORLD, settings.run_folder, restart=True)
+    assert again.results.converged and not again.interrupted
+    np.testing.assert_allclose(kept["reaction"]["right"], force(again), rtol=1e-12)
+    WORLD.Barrier()
+    samples = read_dataset(place / "dataset").fingerprint
+    assert samples == learned(again).samples.fingerprint
+    assert (place / "model.safetensors").is_file()
+
+
+@pytest.mark.mpi
 def test_a_surrogate_that_is_no_model_leads_a_run_that_learns(folder: Path) -> None:
     """The model of the run is in the run alone: it cannot lead it."""
     settings = settings_in(folder)
@@ -274,9 +300,20 @@ def test_other_ranks_go_on(folder: Path) -> None:
 def test_another_beginning_is_another_run(folder: Path) -> None:
     settings = settings_in(folder)
     run(settings, WORLD, folder / "part", stop=After(8))
-    begun = settings_in(folder, start=folder / "part" / LEARNED)
+    shutil.copytree(folder / "part" / LEARNED, folder / "other")
+    begun = settings_in(folder, start=folder / "other")
     with pytest.raises(InputError, match="another run: material"):
         run(begun, WORLD, folder / "part", restart=True)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("own", ["", "dataset", "left/dataset"])
+def test_a_run_does_not_begin_from_what_it_writes(folder: Path, own: str) -> None:
+    """The dataset would be replaced, and a restart could not begin from it again."""
+    settings = settings_in(folder, start=folder / "elsewhere" / ".." / "out" / LEARNED / own)
+    with pytest.raises(InputError, match="learning.start is .* which this run writes itself"):
+        run(settings, WORLD, folder / "out")
+    assert not (folder / "out").exists()
 
 
 @serial

@@ -27,7 +27,7 @@ from fesurrogate.run.certify import Certification, not_certified, prepare, wants
 from fesurrogate.run.certify_path import certifier
 from fesurrogate.run.checkpoint import Keeper, Taken
 from fesurrogate.run.failed_points import FAILED_POINTS, write_failed_points
-from fesurrogate.run.learned import write_learned
+from fesurrogate.run.learned import check_starts, write_learned
 from fesurrogate.run.micro_output import MicroOutput
 from fesurrogate.run.recorder import (
     Recorder,
@@ -90,16 +90,17 @@ def run(
 
     Returns:
         The results, with ``converged = False`` where a step failed at its smallest, or the run was
-        interrupted by ``stop`` or because a file could not be written.
+        interrupted by ``stop`` or because a file could not be written, by another process's doing
+        or for want of room.
 
     Raises:
-        InputError: On all ranks, with the same message, before anything is solved; or at the end,
-            where another process writes what was learned or recorded.
+        InputError: On all ranks, with the same message, before anything is solved.
     """
     begin = time.perf_counter()
     if output is not None:
         files = [output / name for name in FILES]
         together(comm, lambda: check_files(files) if comm.rank == 0 else None)
+        together(comm, lambda: check_starts(settings, output))
     model = build_problem(settings, comm, allow_code=allow_code)
     needed = model.memory.summed(comm)
     tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
@@ -278,13 +279,16 @@ def _solved(
     )
     try:
         if output is not None:
-            write_learned(model, output)
             write_json(output / "results.json", results.as_json(), comm)
+            write_learned(model, output)
         if record.paths is not None and not interrupted:
             record.paths.write(len(record.history))
-    except OSError as error:
-        if not interrupted:
-            message, interrupted = f"{error}; make room{keeper.said()}", True
+    except (OSError, InputError) as error:
+        said = f"{error}; make room" if isinstance(error, OSError) else str(error)
+        if message:
+            message = f"{message}; {said}"
+        else:
+            message, interrupted = f"{said}{keeper.said()}", True
         results = replace(results, converged=False, message=message)
     direct = None if prepared is None else prepared.direct
     return Run(results, model, record.micro, interrupted, keeper.newest, failed_points, direct)

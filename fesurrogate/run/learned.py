@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from fesurrogate.build.guard import learning_of
 from fesurrogate.build.problem import MacroModel
+from fesurrogate.config import Settings
+from fesurrogate.errors import InputError
 from fesurrogate.fem.output import run_on_root
 from fesurrogate.learning import Learning
 from fesurrogate.results import LearningEntry
 
 LEARNED = "learned"
 """Folder in that of the run; with several Materials that learn, it has one for each region."""
+
+
+def check_starts(settings: Settings, output: Path) -> None:
+    """Refuse to begin from what the run itself will leave: a restart could not begin from it again.
+
+    Args:
+        settings: The problem.
+        output: Folder of the run.
+
+    Raises:
+        InputError: A ``start`` lies in the folder of what is learned there.
+    """
+    own = (output / LEARNED).resolve()
+    for table in settings.tables.values():
+        start = table.learning.start if table.learns and table.learning else None
+        if start is not None and start.resolve().is_relative_to(own):
+            raise InputError(
+                f"learning.start is {start}, which this run writes itself; name another folder "
+                "for this run with --output, or move that one away first"
+            )
 
 
 def learning_materials(model: MacroModel) -> dict[str, Learning]:
@@ -43,8 +66,14 @@ def write_learned(model: MacroModel, output: Path) -> None:
     found = learning_materials(model)
 
     def write() -> None:
+        errors = []
         for name, material in found.items():
-            store(material, output / LEARNED if len(found) == 1 else output / LEARNED / name)
+            try:
+                store(material, output / LEARNED if len(found) == 1 else output / LEARNED / name)
+            except (InputError, OSError) as error:
+                errors.append(error)  # what the others have learned is written all the same
+        if errors:
+            raise errors[0]
 
     if found:
         run_on_root(model.mesh.mesh.comm, write)
