@@ -33,6 +33,7 @@ class LearningEntry:
             an underscore: root mean square of |Δstress| over that of |stress|, as far as known.
         note: Why there is no refinement.
         seconds: Time of all this, the longest of any rank; it makes no two entries different.
+        region: The first that has the Material.
     """
 
     fallen: int
@@ -45,6 +46,7 @@ class LearningEntry:
     errors: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     seconds: float = field(default=0.0, compare=False)
+    region: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 PARAMETERS = "parameters"
 """Report of the parameters of the points, which accept() is not told otherwise."""
 
+MODEL = "model"
+"""Report of the number of the model that answered: another may have come since."""
+
 SAMPLES = "samples."
 
 
@@ -76,7 +79,8 @@ class Learning(Material):
         InputError: A guard that cannot be taught, or a start that does not fit.
 
     Note:
-        Building is collective. Not to be shared by two fields that accept at different times.
+        Building is collective. Where several fields share it, each accepts the increment; what the
+        model of before had answered is not checked once one of them has brought a new one.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Learning(Material):
         self._measures = tuple(n for n in guarded.trust.names if n in known) or known[:1]
         self._fresh = 0  # samples that tell something since a refinement was tried
         self._known = 0  # samples that the model knows
+        self._number = 0  # of the model
         self._lessons: list[LearningEntry] = []
         self.meta = dict(meta or {})
         self.samples = no_samples(self.kinematics, self.parameter_names)
@@ -140,7 +145,9 @@ class Learning(Material):
             strain, state, dt,
             parameters=parameters, hint=hint, tangent=tangent, sensitivity=sensitivity,
         )  # fmt: skip
-        return replace(answer, report={**answer.report, PARAMETERS: parameters.copy()})
+        number = np.full(len(strain), self._number)
+        report = {**answer.report, PARAMETERS: parameters.copy(), MODEL: number}
+        return replace(answer, report=report)
 
     def accept(self, strain: Array, response: Response) -> None:
         """Learn from an accepted increment. Collective."""
@@ -149,10 +156,12 @@ class Learning(Material):
         room = max(wanted.samples - known, 0)
         self.guarded.accept(strain, response)
         first = 0 if self.taught else wanted.first
+        old = bool((response.report[MODEL] != self._number).any())
+        checks = 0 if self._comm.allreduce(old, op=MPI.LOR) else wanted.checks
         found = seek(
             self.guarded, strain, response, response.report[PARAMETERS], self.samples,
             scale=None if self.fitted is None else float(self.fitted.trust["scale"][0]),
-            fallen=min(max(wanted.batch, first), room), checks=wanted.checks, comm=self._comm,
+            fallen=min(max(wanted.batch, first), room), checks=checks, comm=self._comm,
         )  # fmt: skip
         self._add(found, room)
         judged = Judged("waiting")
@@ -237,6 +246,7 @@ class Learning(Material):
         if judged.fitted is not None:
             self._take(judged.fitted)
             self._known = len(self.samples)
+            self._number += 1
         return judged
 
     def _take(self, fitted: Fitted) -> None:

@@ -97,7 +97,8 @@ def seek(
     few = served[asked.rows]
     checked, more = _answers(guarded, strain, response, parameters, few)
     error = np.linalg.norm(checked["stress"] - response.stress[few], axis=1)
-    said = {name: report[f"doubt_{name}"][few] for name in guarded.trust.names}
+    measures = guarded.trust.names if checks else ()
+    said = {name: report[f"doubt_{name}"][few] for name in measures}
     told = collected(comm, asked, {"error": error, **said})
     erred = np.array([0, len(error)])  # all tell something of a surrogate that came from elsewhere
     if scale is not None:
@@ -114,7 +115,7 @@ def seek(
         int(wrong),
         len(new.inputs) + int(telling),
         int(comm.allreduce(solves + more)),
-        {name: told[name][parts[1]["ok"]] for name in guarded.trust.names},
+        {name: told[name][parts[1]["ok"]] for name in measures},
         told["error"][parts[1]["ok"]],
     )
 

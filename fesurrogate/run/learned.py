@@ -48,9 +48,14 @@ def learning_materials(model: MacroModel) -> dict[str, Learning]:
 
 
 def lessons(model: MacroModel) -> tuple[LearningEntry, ...]:
-    """Return what the increment that was just accepted has taught."""
+    """Return what the increment that was just accepted has taught, each with its region.
+
+    A Material that several regions share has learned from each of them.
+    """
     return tuple(
-        lesson for material in learning_materials(model).values() for lesson in material.lessons()
+        replace(lesson, region=name)
+        for name, material in learning_materials(model).items()
+        for lesson in material.lessons()
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fesurrogate.results import Results
+from fesurrogate.results import LearningEntry, Results
 
 
 def summary(results: Results, folder: Path) -> dict[str, str]:
@@ -61,23 +61,34 @@ def _learned(results: Results) -> dict[str, str]:
     lessons = [lesson for entry in results.history for lesson in entry.learning]
     if not lessons:
         return {}
-    last = lessons[-1]
     outcomes = ", ".join(
         f"{count} {word}"
         for word in ("taken", "refused", "failed")
         if (count := sum(lesson.outcome == word for lesson in lessons))
     )
-    errors = [each.errors["held_out_after"] for each in lessons if each.outcome == "taken"]
-    judged = f", error {100 * errors[-1]:.2g} % on those held out" if errors else ""
     solves, spent = (
         sum(getattr(each, name) for each in lessons) for name in ("rve_solves", "seconds")
     )
     checked, wrong = (sum(getattr(each, name) for each in lessons) for name in ("checked", "wrong"))
+    regions = dict.fromkeys(lesson.region for lesson in lessons)
+    learned = {
+        f"learned in {name}" if len(regions) > 1 else "learned": _kept(
+            [lesson for lesson in lessons if lesson.region == name]
+        )
+        for name in regions
+    }
     return {
-        "learned": f"{last.samples} samples, {last.held_out} held out{judged}",
+        **learned,
         "refinements": f"{outcomes or 'none'}; {solves} RVE solves and {spent:.1f} s beside",
         "checked": f"{checked} points that were trusted, {wrong} of them wrongly",
     }
+
+
+def _kept(lessons: Sequence[LearningEntry]) -> str:
+    """Return what a Material holds after its lessons, and how good its model is."""
+    errors = [each.errors["held_out_after"] for each in lessons if each.outcome == "taken"]
+    judged = f", error {100 * errors[-1]:.2g} % on those held out" if errors else ""
+    return f"{lessons[-1].samples} samples, {lessons[-1].held_out} held out{judged}"
 
 
 def _trust(results: Results) -> dict[str, str]:
