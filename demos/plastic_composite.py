@@ -149,7 +149,7 @@ def elastic_displacement(stiffness: np.ndarray, load: float) -> float:
 
 
 first = traction * settings.steps.end_times[0]
-shares = composite.model.fields["material"].material.cell.volume_fractions()
+shares = composite.model.materials["material"].material.cell.volume_fractions()
 constants = settings.material.rve.phases
 phases = [
     isotropic_stiffness(kinematics, young=constants[k].young, poisson=constants[k].poisson)
