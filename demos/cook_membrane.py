@@ -33,14 +33,11 @@ from rich.table import Table  # noqa: E402
 
 from fesurrogate.build import ensure_dataset, ensure_model  # noqa: E402
 from fesurrogate.config import read_config  # noqa: E402
-from fesurrogate.fem.mesh import read_mesh  # noqa: E402
+from fesurrogate.fem.cell_pictures import plot_phases  # noqa: E402
+from fesurrogate.fem.curves import plot_load_displacement  # noqa: E402
 from fesurrogate.fem.output import write_json  # noqa: E402
-from fesurrogate.fem.pictures import (  # noqa: E402
-    Panel,
-    plot_cell,
-    plot_comparison,
-    plot_load_displacement,
-)
+from fesurrogate.fem.pictures import Panel, plot_comparison  # noqa: E402
+from fesurrogate.micro import read_cell  # noqa: E402
 from fesurrogate.run import run, stress_magnitude  # noqa: E402
 
 comm = MPI.COMM_WORLD
@@ -174,11 +171,10 @@ plot_comparison(
     label="norm of P [MPa]",
     difference="network − direct FE²",
 )
-plot_cell(
-    folder / "cell.png",
-    read_mesh(settings.material.rve.mesh, MPI.COMM_SELF),
-    title="the cell",
-)
+if comm.rank == 0:
+    cell = read_cell(settings.material.rve.mesh)
+    fractions = cell.volume_fractions()
+    plot_phases(folder / "cell.png", cell.mesh, cell.phase_cells, fractions=fractions)
 load = [0.0, *(-entry.reaction["left"][1] for entry in direct.history)]
 plot_load_displacement(
     folder / "load_displacement.png",

@@ -34,15 +34,9 @@ from mpi4py import MPI  # noqa: E402
 from fesurrogate.build import ensure_dataset, ensure_model  # noqa: E402
 from fesurrogate.build.calibration import calibration_of  # noqa: E402
 from fesurrogate.config import read_config  # noqa: E402
+from fesurrogate.fem.figures import label_axes, new_figure, save_figure  # noqa: E402
 from fesurrogate.fem.output import run_on_root  # noqa: E402
-from fesurrogate.fem.pictures import (  # noqa: E402
-    aspect_of,
-    draw_cells,
-    gather_mesh_values,
-    label_axes,
-    new_figure,
-    save_figure,
-)
+from fesurrogate.fem.plane import aspect_of, draw_plane, gather_plane  # noqa: E402
 from fesurrogate.fem.points import cell_means, point_weights  # noqa: E402
 from fesurrogate.run import reported, run  # noqa: E402
 
@@ -146,10 +140,10 @@ def network_error() -> np.ndarray:
 
 away, body = runs["guarded"].model, runs["direct FE²"].model
 maps = {
-    "share of points answered by the RVE": gather_mesh_values(
+    "share of points answered by the RVE": gather_plane(
         away.mesh.mesh, reported(away)["fallback"], displacement=away.u
     ),
-    "stress error of the network alone [%]": gather_mesh_values(
+    "stress error of the network alone [%]": gather_plane(
         body.mesh.mesh, 100.0 * network_error(), displacement=body.u
     ),
 }
@@ -159,7 +153,7 @@ def draw() -> None:
     fields = list(maps.values())
     figure = new_figure(1.5 + 2 * 4.2 * aspect_of(fields), 5.2)
     for axes, (title, cells) in zip(figure.subplots(1, 2, sharey=True), maps.items(), strict=True):
-        drawn = draw_cells(axes, cells, Normalize(0.0, cells.values.max()))
+        drawn = draw_plane(axes, cells, Normalize(0.0, cells.values.max()))
         label_axes(axes, "", "mm")
         figure.colorbar(drawn, ax=axes, label=title, location="bottom", shrink=0.85)
     save_figure(figure, folder / "guarded.png")

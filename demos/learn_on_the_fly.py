@@ -30,8 +30,8 @@ from mpi4py import MPI  # noqa: E402
 from fesurrogate.config import read_config  # noqa: E402
 from fesurrogate.data.envelope import component_names, components_of  # noqa: E402
 from fesurrogate.data.store import read_dataset  # noqa: E402
+from fesurrogate.fem.figures import new_figure, save_figure  # noqa: E402
 from fesurrogate.fem.output import run_on_root  # noqa: E402
-from fesurrogate.fem.pictures import new_figure, save_figure  # noqa: E402
 from fesurrogate.run import run  # noqa: E402
 
 comm = MPI.COMM_WORLD

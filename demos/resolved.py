@@ -34,7 +34,7 @@ from mpi4py import MPI  # noqa: E402
 
 from fesurrogate.fem import MacroProblem, MaterialField, run_increments, strain_of  # noqa: E402
 from fesurrogate.fem.output import run_on_root, write_json  # noqa: E402
-from fesurrogate.fem.pictures import PlaneCells, gather_mesh_values  # noqa: E402
+from fesurrogate.fem.plane import PlaneCells, gather_plane  # noqa: E402
 from fesurrogate.laws import NeoHookean  # noqa: E402
 from fesurrogate.micro import RVEMaterial, make_cell, neo_hookean  # noqa: E402
 
@@ -136,8 +136,8 @@ def bend(rows: int, regions: dict, cells: int = 0) -> Bent:
             stress[field.cells] = field.response.stress[:, 0].reshape(len(field.cells), -1).mean(1)
     points = comm.allreduce(sum(field.num_points for field in fields))
     seconds = time.perf_counter() - begin
-    deformed = gather_mesh_values(domain, stress, displacement=u)
-    return Bent(moment, deformed, gather_mesh_values(domain, stress), points, seconds)
+    deformed = gather_plane(domain, stress, displacement=u)
+    return Bent(moment, deformed, gather_plane(domain, stress), points, seconds)
 
 
 # %% [markdown]

@@ -16,9 +16,13 @@ from mpi4py import MPI
 
 from fesurrogate.errors import InputError
 from fesurrogate.fem import pictures
+from fesurrogate.fem.cell_pictures import plot_phases
+from fesurrogate.fem.curves import plot_load_displacement
 from fesurrogate.fem.mesh import box, cook_membrane, read_mesh, rectangle
 from fesurrogate.fem.output import FieldWriter, write_json
+from fesurrogate.fem.plane import gather_plane
 from fesurrogate.fem.values import cell_average, nodal_values
+from fesurrogate.micro import read_cell
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
@@ -232,9 +236,7 @@ def test_gathered_cells_do_not_depend_on_the_ranks():
     gathered = []
     for mesh in (whole, spread):
         u = field(mesh, 2, lambda x: np.stack([0.01 * x[1], 0.02 * x[0]]))
-        gathered.append(
-            pictures.gather_mesh_values(mesh, midpoints(mesh)[:, 1], displacement=u, scale=2.0)
-        )
+        gathered.append(gather_plane(mesh, midpoints(mesh)[:, 1], displacement=u, scale=2.0))
     assert (gathered[1] is None) == (COMM.rank != 0)
     if COMM.rank == 0:
         assert np.allclose(gathered[0].polygons, gathered[1].polygons, atol=1e-12)
@@ -249,8 +251,10 @@ def test_gathered_cells_do_not_depend_on_the_ranks():
 
 def test_pictures_are_drawn(folder):
     """Each picture shows something; the colours of the phases fill their area fractions."""
-    cell = read_mesh(CELL, COMM)
-    pictures.plot_cell(folder / "cell.png", cell, title="cell")
+    if COMM.rank == 0:
+        cell = read_cell(CELL)
+        shares = cell.volume_fractions()
+        plot_phases(folder / "cell.png", cell.mesh, cell.phase_cells, fractions=shares)
     tagged = cook_membrane(COMM, cells=(5, 4))
     mesh = tagged.mesh
     u = field(mesh, 2, lambda x: np.stack([0 * x[0], 0.003 * x[0] ** 2]))
@@ -264,7 +268,7 @@ def test_pictures_are_drawn(folder):
     ]
     pictures.plot_comparison(folder / "two.png", panels, difference="difference")
     curves = {"direct": ([0, 1, 2], [0, 2, 3]), "network": ([0, 1, 2], [0, 2, 3])}
-    pictures.plot_load_displacement(folder / "new" / "curve.png", curves, COMM)
+    plot_load_displacement(folder / "new" / "curve.png", curves, COMM)
     COMM.barrier()
     for name in ("cell.png", "one.png", "two.png", "new/curve.png"):
         image = matplotlib.image.imread(folder / name)
@@ -282,7 +286,7 @@ def test_what_cannot_be_drawn_is_refused(folder):
     """Solids, wrong numbers of values, no panels; a file that cannot be written."""
     solid = box(COMM, cells=(1, 1, 1)).mesh
     with pytest.raises(InputError, match="ParaView"):
-        pictures.gather_mesh_values(solid)
+        gather_plane(solid)
     mesh = rectangle(COMM, cells=(6, 5)).mesh
     with pytest.raises(InputError, match="no panels"):
         pictures.plot_comparison(folder / "a.png", [])
@@ -295,4 +299,4 @@ def test_what_cannot_be_drawn_is_refused(folder):
     if COMM.rank == 0:
         (folder / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        pictures.plot_load_displacement(folder / "file" / "a.png", {}, COMM)
+        plot_load_displacement(folder / "file" / "a.png", {}, COMM)

@@ -7,26 +7,23 @@ the largest coordinates. All functions draw serial meshes, on the rank that call
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dolfinx import mesh as meshes
 from dolfinx.mesh import Mesh
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from fesurrogate.fem.compat import geometry_dofmap
-from fesurrogate.fem.pictures import save_figure
+from fesurrogate.fem.figures import new_figure, save_figure
+from fesurrogate.fem.plane import draw_plane, gather_plane
 from fesurrogate.fem.surface import SOLID_AXES, draw_surface, gather_surface, seen_range
 from fesurrogate.kinematics import Array
 
 PHASE_COLOURS = ("#d8dee6", "#2f5d8a", "#d9822b", "#5a9367", "#8e6bb0", "#b5484b")
-_CORNERS = {3: [0, 1, 2], 4: [0, 1, 3, 2]}  # of a face or a plane cell, around it
 
 
 def plot_phases(
@@ -56,9 +53,9 @@ def plot_phases(
             colours[phase_cells[name]] = to_rgb(colour)
         text = f"{name} ({100 * fractions[name]:.1f} %)"
         handles.append(Patch(facecolor=colour, edgecolor="#666666", label=text))
-    figure = Figure(figsize=(5.0, 5.4), layout="constrained")
+    figure = new_figure(5.0, 5.4)
     axes = _axes(figure, mesh, 1)[0]
-    _draw(axes, mesh, colours, edges=True)
+    _draw(axes, mesh, colours)
     axes.set_title(title)
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     save_figure(figure, path)
@@ -83,47 +80,13 @@ def plot_fields(
     """
     columns = min(3, len(fields))
     rows = math.ceil(len(fields) / columns)
-    figure = Figure(figsize=(3.9 * columns, 3.5 * rows + 0.4), layout="constrained")
+    figure = new_figure(3.9 * columns, 3.5 * rows + 0.4)
     for axes, (name, values) in zip(_axes(figure, mesh, len(fields)), fields.items(), strict=True):
         norm = Normalize(0.0, float(values.max()))
         drawn = _draw(axes, mesh, values, norm=norm)
         axes.set_title(name)
         figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
     figure.suptitle(title)
-    save_figure(figure, path)
-
-
-def plot_path(
-    path: str | Path,
-    strain: Array,  # (T, m), from rest
-    stress: Array,  # (T, m)
-    *,
-    names: tuple[Sequence[str], Sequence[str]],
-    title: str = "",
-) -> None:
-    """Draw the components of the stress over the component of strain that moves most.
-
-    Components that stay below a thousandth of the largest are left out. Begins at rest.
-
-    Args:
-        path: Of the PNG file.
-        strain: From rest.
-        stress: Of each strain.
-        names: Of the components of strain and of stress.
-        title: Of the picture.
-    """
-    strain, stress = (np.vstack([np.zeros((1, a.shape[1])), a]) for a in (strain, stress))
-    along = int(np.ptp(strain, axis=0).argmax())
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    largest = np.abs(stress).max()
-    for k, name in enumerate(names[1]):
-        if np.abs(stress[:, k]).max() > 1e-3 * largest:
-            axes.plot(strain[:, along], stress[:, k], marker="o", markersize=3, label=name)
-    axes.set(xlabel=names[0][along], ylabel="mean stress", title=title)
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
     save_figure(figure, path)
 
 
@@ -144,7 +107,6 @@ def _draw(
     values: Array,  # (cells,), or colours (cells, 3)
     *,
     norm: Normalize | None = None,
-    edges: bool = False,
 ) -> Any:
     """Draw a cell; return what a colour bar needs."""
     if mesh.geometry.dim == 3:
@@ -152,22 +114,7 @@ def _draw(
         assert surface is not None
         seen = seen_range(surface) if norm else None
         return draw_surface(axes, surface, seen and Normalize(0.0, seen.vmax))
-    nodes = geometry_dofmap(mesh)
-    corners = 3 if mesh.topology.cell_name() == "triangle" else 4
-    x = mesh.geometry.x[nodes[:, _CORNERS[corners]], :2]
-    style: dict[str, Any] = {"edgecolor": "face", "linewidth": 0.2}
-    if edges and len(x) <= 5000:
-        style = {"edgecolor": "white", "linewidth": 0.3}
-    if norm is None:
-        drawn = PolyCollection(x, facecolors=values, **style)
-    else:
-        drawn = PolyCollection(x, array=values, cmap="viridis", norm=norm, **style)
-    axes.add_collection(drawn)
-    mesh.topology.create_connectivity(1, 2)
-    facets = meshes.exterior_facet_indices(mesh.topology)
-    ends = meshes.entities_to_geometry(mesh, 1, facets)[:, :2]
-    outline = mesh.geometry.x[ends, :2]
-    axes.add_collection(LineCollection(outline, colors="#444444", linewidths=0.8))
-    axes.autoscale_view()
+    cells = gather_plane(mesh, values)
+    assert cells is not None
     axes.set_aspect("equal")
-    return drawn
+    return draw_plane(axes, cells, norm)

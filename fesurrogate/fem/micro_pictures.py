@@ -19,17 +19,10 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from mpl_toolkits.mplot3d import proj3d
 
+from fesurrogate.fem.figures import label_axes, new_figure, save_figure
 from fesurrogate.fem.output import run_on_root
-from fesurrogate.fem.pictures import (
-    Panel,
-    PlaneCells,
-    aspect_of,
-    draw_cells,
-    gather_mesh_values,
-    label_axes,
-    new_figure,
-    save_figure,
-)
+from fesurrogate.fem.pictures import Panel
+from fesurrogate.fem.plane import PlaneCells, aspect_of, draw_plane, gather_plane
 from fesurrogate.fem.surface import (
     NOTHING,
     SOLID_AXES,
@@ -101,7 +94,7 @@ def plot_micro(
         OSError: The file cannot be written; on all ranks.
     """
     solid = macro.mesh.geometry.dim == 3
-    gather = gather_surface if solid else gather_mesh_values
+    gather = gather_surface if solid else gather_plane
     body: Any = gather(macro.mesh, macro.values, displacement=macro.displacement)
 
     def draw() -> None:
@@ -121,7 +114,7 @@ def plot_micro(
             left.colorbar(drawn, ax=upper, label=macro.title, location="bottom", shrink=0.7)
         else:
             norm = Normalize(np.nanmin(body.values), np.nanmax(body.values))
-            drawn = draw_cells(upper, body, norm)
+            drawn = draw_plane(upper, body, norm)
             label_axes(upper, "", "")
             below = upper.transAxes + ScaledTranslation(0, -0.75, figure.dpi_scale_trans)
             beneath = upper.inset_axes((0.1, 0, 0.8, 0.03), transform=below)
@@ -190,7 +183,7 @@ def _draw_cells(figure: Any, views: Sequence[MicroView], labels: Sequence[str]) 
     for column, label in enumerate(labels):
         gathered = []
         for view, scale in zip(views, scales, strict=True):
-            gather = gather_surface if view.mesh.geometry.dim == 3 else gather_mesh_values
+            gather = gather_surface if view.mesh.geometry.dim == 3 else gather_plane
             cells: Any = gather(
                 view.mesh, view.fields[label], displacement=view.displacement, scale=scale
             )
@@ -234,6 +227,6 @@ def _draw_plane(axes: Any, cells: PlaneCells, norm: Normalize | None) -> None:
         PolyCollection(cells.polygons[~known], facecolor=NOTHING, edgecolor=NOTHING)
     )
     seen = PlaneCells(cells.polygons[known], cells.values[known], cells.outline)
-    draw_cells(axes, seen, norm or Normalize())
+    draw_plane(axes, seen, norm or Normalize())
     axes.set_aspect("equal")
     axes.set_axis_off()

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fesurrogate.fem.cell_pictures import plot_fields, plot_path, plot_phases
+from fesurrogate.fem.cell_pictures import plot_fields, plot_phases
+from fesurrogate.fem.curves import plot_path
 from fesurrogate.homogenize.fields import unit_stress_fields
 from fesurrogate.homogenize.views import View
 from fesurrogate.kinematics import SYMMETRIC_PAIRS, Kinematics
