@@ -28,8 +28,8 @@ from fesurrogate.laws import (
     Linear,
     NeoHookean,
     Ogden,
+    TransverselyIsotropic,
     Viscoelastic,
-    transversely_isotropic_stiffness,
 )
 from fesurrogate.material import Material
 from fesurrogate.run import run
@@ -61,7 +61,7 @@ def expected_law(kind: str, gdim: Any = 2) -> Material:
     if kind == "viscoelastic":
         return Viscoelastic(gdim, **POLYMER)
     kinematics = Kinematics(gdim)
-    return Linear(kinematics, transversely_isotropic_stiffness(kinematics, **FIBRE))
+    return Linear(kinematics, TransverselyIsotropic(kinematics, **FIBRE).stiffness)
 
 
 def toml(constants: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from fesurrogate.data.generate import generate
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
-from fesurrogate.laws import Linear, Ogden, isotropic_stiffness, transversely_isotropic_stiffness
+from fesurrogate.laws import Linear, Ogden, TransverselyIsotropic, isotropic_stiffness
 
 torch = pytest.importorskip("torch")
 
@@ -152,10 +152,10 @@ def cubic_stiffness(gdim: int) -> Array:
 def test_the_stiffness_of_a_symmetry_is_found_from_few_samples(gdim: int) -> None:
     """Four strains and their stresses, no tangents: without the symmetry C0 is underdetermined."""
     kinematics = Kinematics(gdim, "small")
-    transverse = transversely_isotropic_stiffness(
+    transverse = TransverselyIsotropic(
         kinematics, young_along=5.0, young_across=1.0, shear_along=0.6, poisson_along=0.3,
         poisson_across=0.4, direction=AXIS[gdim],
-    )  # fmt: skip
+    ).stiffness  # fmt: skip
     laws = {"cubic": cubic_stiffness(gdim), "transversely_isotropic": transverse}
     settings = TrainSettings(hidden=(4,), iterations=1, validation=0.4)
     unseen = stretches(kinematics, 30, 0.1, seed=9)

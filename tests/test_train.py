@@ -179,7 +179,6 @@ def test_failed_points_are_left_out_and_counted(caplog: pytest.LogCaptureFixture
         result = fit(
             replace(data, ok=ok, stress=stress, tangent=tangent), replace(QUICK, iterations=20)
         )
-    assert result.excluded == 2
     assert "2 of 32" in caplog.text
     assert np.isfinite(result.errors.stress)
 

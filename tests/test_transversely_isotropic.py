@@ -12,8 +12,8 @@ from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import (
     Linear,
     Rotated,
+    TransverselyIsotropic,
     isotropic_stiffness,
-    transversely_isotropic_stiffness,
 )
 
 CARBON: dict[str, Any] = {  # of the order of a carbon fibre, GPa
@@ -53,7 +53,7 @@ def tensor_compliance(axis: Array, constants: dict[str, float]) -> Array:  # (6,
 @pytest.mark.parametrize("direction", [[1, 0, 0], [0, 0, 3], [1, 1, 0], [0.3, -2.0, 0.7]])
 def test_it_is_the_inverse_of_the_compliance(direction: list[float]) -> None:
     axis = np.array(direction) / np.linalg.norm(direction)
-    stiffness = transversely_isotropic_stiffness(SOLID, **CARBON, direction=direction)
+    stiffness = TransverselyIsotropic(SOLID, **CARBON, direction=direction).stiffness
     product = stiffness @ tensor_compliance(axis, CARBON)
     np.testing.assert_allclose(product, np.eye(6), atol=1e-13)
     np.testing.assert_allclose(stiffness, stiffness.T, atol=1e-13)
@@ -61,7 +61,7 @@ def test_it_is_the_inverse_of_the_compliance(direction: list[float]) -> None:
 
 def test_pulling_shows_the_engineering_constants() -> None:
     compliance = np.linalg.inv(
-        transversely_isotropic_stiffness(SOLID, **CARBON, direction=[1, 0, 0])
+        TransverselyIsotropic(SOLID, **CARBON, direction=[1, 0, 0]).stiffness
     )
     along, across = compliance[:, 0], compliance[:, 1]
     np.testing.assert_allclose(along, [1 / 230, -0.2 / 230, -0.2 / 230, 0, 0, 0], atol=1e-16)
@@ -75,14 +75,14 @@ def test_plane_strain_is_the_block_of_the_solid(measure: Any) -> None:
     plane, solid = Kinematics(2, measure), Kinematics(3, measure)
     columns = [0, 1, 5] if measure == "small" else [0, 1, 3, 4]
     for short, long in [([1, 2], [1, 2, 0]), ([0, -1], [0, -1, 0]), ([0, 0, 1], [0, 0, 1])]:
-        flat = transversely_isotropic_stiffness(plane, **CARBON, direction=short)
-        full = transversely_isotropic_stiffness(solid, **CARBON, direction=long)
+        flat = TransverselyIsotropic(plane, **CARBON, direction=short).stiffness
+        full = TransverselyIsotropic(solid, **CARBON, direction=long).stiffness
         np.testing.assert_allclose(flat, full[np.ix_(columns, columns)], atol=1e-12)
 
 
 def test_fibres_out_of_the_plane_leave_isotropy_in_it() -> None:
     """C = k 1⊗1 + 2 G23 dev with Hill's plane-strain bulk modulus, whatever the angle."""
-    stiffness = transversely_isotropic_stiffness(PLANE, **CARBON, direction=[0, 0, -2])
+    stiffness = TransverselyIsotropic(PLANE, **CARBON, direction=[0, 0, -2]).stiffness
     bulk = 1 / (2 * (1 - 0.3) / 15 - 4 * 0.2**2 / 230)
     shear, trace = 15 / 2.6, np.array([1, 1, 0])
     expected = (bulk - shear) * np.outer(trace, trace) + 2 * shear * np.eye(3)
@@ -94,13 +94,13 @@ def test_fibres_out_of_the_plane_leave_isotropy_in_it() -> None:
 def test_turning_the_direction_is_turning_the_solid(gdim: Any, measure: Any) -> None:
     kinematics, angle = Kinematics(gdim, measure), 0.7
     direction = [np.cos(angle), np.sin(angle), 0.0][:gdim]
-    straight = transversely_isotropic_stiffness(
+    straight = TransverselyIsotropic(
         kinematics, **CARBON, direction=[1.0, 0.0, 0.0][:gdim]
-    )
+    ).stiffness
     turned = Rotated(Linear(kinematics, straight), angle if gdim == 2 else [0, 0, angle])
     strain = np.random.default_rng(0).uniform(-0.1, 0.1, (5, kinematics.size))
     law = Linear(
-        kinematics, transversely_isotropic_stiffness(kinematics, **CARBON, direction=direction)
+        kinematics, TransverselyIsotropic(kinematics, **CARBON, direction=direction).stiffness
     )
     np.testing.assert_allclose(
         law.evaluate(strain).stress, turned.evaluate(strain).stress, atol=1e-12
@@ -111,7 +111,7 @@ def test_turning_the_direction_is_turning_the_solid(gdim: Any, measure: Any) -> 
 @pytest.mark.parametrize("measure", ["small", "finite"])
 def test_equal_constants_are_isotropic(gdim: Any, measure: Any) -> None:
     kinematics = Kinematics(gdim, measure)
-    same = transversely_isotropic_stiffness(
+    same = TransverselyIsotropic(
         kinematics,
         young_along=2.6,
         young_across=2.6,
@@ -119,7 +119,7 @@ def test_equal_constants_are_isotropic(gdim: Any, measure: Any) -> None:
         poisson_along=0.3,
         poisson_across=0.3,
         direction=[0.2, 1.0, -0.4][:gdim],
-    )
+    ).stiffness
     expected = isotropic_stiffness(kinematics, young=2.6, poisson=0.3)
     np.testing.assert_allclose(same, expected, atol=1e-14)
 
@@ -129,7 +129,7 @@ def test_the_bound_of_poissons_ratio_is_where_definiteness_ends() -> None:
 
     def smallest(ratio: float) -> float:
         constants = {**CARBON, "poisson_along": ratio}
-        stiffness = transversely_isotropic_stiffness(SOLID, **constants, direction=[1, 0, 0])
+        stiffness = TransverselyIsotropic(SOLID, **constants, direction=[1, 0, 0]).stiffness
         return float(1 / np.linalg.eigvalsh(stiffness).max())
 
     near, nearer = smallest(limit * (1 - 1e-4)), smallest(limit * (1 - 1e-6))
@@ -154,11 +154,11 @@ def test_the_bound_of_poissons_ratio_is_where_definiteness_ends() -> None:
 )
 def test_bad_constants_are_named(constants: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
-        transversely_isotropic_stiffness(PLANE, **{**CARBON, "direction": [1, 0], **constants})
+        TransverselyIsotropic(PLANE, **{**CARBON, "direction": [1, 0], **constants})
 
 
 def test_solids_and_gradients_are_particular() -> None:
     with pytest.raises(InputError, match="expected 3 finite numbers"):
-        transversely_isotropic_stiffness(SOLID, **CARBON, direction=[1, 0])
+        TransverselyIsotropic(SOLID, **CARBON, direction=[1, 0])
     with pytest.raises(InputError, match="conductivity"):
-        transversely_isotropic_stiffness(Kinematics(2, "gradient"), **CARBON, direction=[1, 0])
+        TransverselyIsotropic(Kinematics(2, "gradient"), **CARBON, direction=[1, 0])

@@ -12,8 +12,8 @@ from fesurrogate.laws import (
     NeoHookean,
     Ogden,
     Rotated,
+    TransverselyIsotropic,
     isotropic_stiffness,
-    transversely_isotropic_stiffness,
 )
 from fesurrogate.micro import (
     Cell,
@@ -132,7 +132,7 @@ def test_anisotropic_layers_at_small_strain(
     kinematics = Kinematics(gdim)
     cell, normal = turned_cell(dimension)
     along = np.array([1.0, 0.0] if gdim == 2 else [0.6, 0.0, 0.8])
-    base = transversely_isotropic_stiffness(kinematics, **FIBROUS, direction=along)
+    base = TransverselyIsotropic(kinematics, **FIBROUS, direction=along).stiffness
     if gdim == 2:
         orientations = [np.array([angle]) for angle in (0.3, -0.9, 1.4)]
         turns = [rotation(2, angle[0]) for angle in orientations]

@@ -4,7 +4,6 @@ from fesurrogate.build.dataset import ensure_dataset
 from fesurrogate.build.field import load_field
 from fesurrogate.build.materials import (
     IdentifiedMaterial,
-    build_material,
     identify_material,
     load_material,
 )
@@ -13,7 +12,6 @@ from fesurrogate.build.ranks import first_rank_first, together
 
 __all__ = [
     "IdentifiedMaterial",
-    "build_material",
     "ensure_dataset",
     "ensure_model",
     "first_rank_first",

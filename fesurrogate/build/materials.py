@@ -20,7 +20,6 @@ from fesurrogate.build.serving import Serving, serving_of
 from fesurrogate.config import Settings, read_config
 from fesurrogate.config.material import MaterialSettings, TableSettings
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Kinematics
 from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
 from fesurrogate.laws.rotated import Rotated
 from fesurrogate.material import Material
@@ -70,18 +69,6 @@ def load_material(
     table = settings.material if kind is None else replace(settings.material, kind=kind)
     found = identify_material(table, settings, comm, allow_code=allow_code, gather=gather)
     return found.material
-
-
-def build_material(
-    table: MaterialSettings,
-    kinematics: Kinematics,
-    comm: Any = None,
-    *,
-    allow_code: bool = False,
-) -> Material:
-    """Return the Material of one table. Collective; raises as :func:`load_material`."""
-    settings = Settings(kinematics=kinematics, material=table)
-    return identify_material(table, settings, comm, allow_code=allow_code).material
 
 
 def identify_material(

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fesurrogate.config.file import check, nearest
+from fesurrogate.config.file import SEEDS, check, check_kind
 from fesurrogate.config.material import KINDS
 from fesurrogate.errors import InputError
-
-SEEDS = "a whole number from 0 to 2**63 - 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +58,7 @@ class GenerateSettings:
     active: ActiveSettings = ActiveSettings()
 
     def __post_init__(self) -> None:
-        module, colon, factory = self.source.partition(":")
-        if self.source not in KINDS and not (module and colon and factory.isidentifier()):
-            raise InputError(
-                f"source is {self.source!r}; expected one of {', '.join(KINDS)}, or module:factory"
-                f"{nearest(self.source, KINDS)}"
-            )
+        check_kind(self.source, KINDS, "source")
         check("samples", self.samples, self.samples >= 1, "at least 1")
         if isinstance(self.stretch, int | float):
             check("stretch", self.stretch, self.stretch > 0, "a number > 0")

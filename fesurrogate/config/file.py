@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from fesurrogate.errors import InputError, MissingPackageError
 
 T = TypeVar("T")
+SEEDS = "a whole number from 0 to 2**63 - 1"
 TOO_DEEP = "tables or arrays are nested too deeply; docs/config.md shows the tables there are"
 
 

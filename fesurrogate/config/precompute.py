@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fesurrogate.config.file import check
+from fesurrogate.config.file import SEEDS, check
 from fesurrogate.errors import InputError
 
 
@@ -63,7 +63,7 @@ class PrecomputeSettings:
         check("directions", count, not isinstance(count, int) or count >= 1, expected)
         self._check_sampling()
         check("held_out", self.held_out, self.held_out >= 0, "a whole number, 0 or more")
-        check("seed", self.seed, 0 <= self.seed < 2**63, "a whole number from 0 to 2**63 - 1")
+        check("seed", self.seed, 0 <= self.seed < 2**63, SEEDS)
 
     def _check_sampling(self) -> None:
         """Refuse numbers of another sampling than the one that is chosen."""

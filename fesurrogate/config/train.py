@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fesurrogate.config.file import check
+from fesurrogate.config.file import SEEDS, check
 
-SEEDS = "a whole number from 0 to 2**63 - 1"
 Model = Literal["energy", "polynomial", "stress", "gaussian_process", "recurrent", "physical"]
 """Models of a Material; ``fesurrogate.train.fit`` has a function for each."""
 Suspicious = Literal["refuse", "drop", "downweight", "keep"]

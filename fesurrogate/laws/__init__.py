@@ -7,10 +7,7 @@ from fesurrogate.laws.linear import Linear, isotropic_stiffness
 from fesurrogate.laws.neo_hookean import NeoHookean
 from fesurrogate.laws.ogden import TRELOAR_RUBBER, Ogden
 from fesurrogate.laws.rotated import Rotated
-from fesurrogate.laws.transversely_isotropic import (
-    TransverselyIsotropic,
-    transversely_isotropic_stiffness,
-)
+from fesurrogate.laws.transversely_isotropic import TransverselyIsotropic
 from fesurrogate.laws.viscoelastic import Viscoelastic
 
 __all__ = [
@@ -25,5 +22,4 @@ __all__ = [
     "TransverselyIsotropic",
     "Viscoelastic",
     "isotropic_stiffness",
-    "transversely_isotropic_stiffness",
 ]

@@ -138,28 +138,6 @@ class TransverselyIsotropic(Material):
         return masked(response, ok)
 
 
-def transversely_isotropic_stiffness(
-    kinematics: Kinematics,
-    *,
-    young_along: float,
-    young_across: float,
-    shear_along: float,
-    poisson_along: float,
-    poisson_across: float,
-    direction: ArrayLike,
-) -> Array:  # (m, m)
-    """Return the stiffness of :class:`TransverselyIsotropic`, which says what is given."""
-    return TransverselyIsotropic(
-        kinematics,
-        young_along=young_along,
-        young_across=young_across,
-        shear_along=shear_along,
-        poisson_along=poisson_along,
-        poisson_across=poisson_across,
-        direction=direction,
-    ).stiffness
-
-
 def stable(
     young_along: Array,  # (n,)
     young_across: Array,  # (n,)

@@ -65,7 +65,7 @@ def fit_energy(
         set_closed_form(network, rows)
     history = minimise(network, rows, unseen, settings=settings, progress=progress)
     errors = errors_on(network, parts.judging)
-    return FitResult(network, errors, history, dataset.failed, time.perf_counter() - begin)
+    return FitResult(network, errors, history, time.perf_counter() - begin)
 
 
 def _polyconvex(

@@ -66,7 +66,6 @@ def fit_ensemble(
         ensemble,
         judge(ensemble, parts.judging),
         fitted[-1].history,
-        dataset.failed,
         time.perf_counter() - begin,
         calibrated=held_out >= FEWEST,
     )

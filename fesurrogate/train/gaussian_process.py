@@ -83,7 +83,7 @@ def fit_gaussian_process(
     network, losses = condition(GaussianProcess(dataset.kinematics, len(rows.strain) + 1), rows)
     history = {"iteration": [float(k) for k in range(len(losses))], "likelihood": losses}
     seconds = time.perf_counter() - begin
-    return FitResult(network, errors_on(network, judging), history, dataset.failed, seconds)
+    return FitResult(network, errors_on(network, judging), history, seconds)
 
 
 def condition(network: GaussianProcess, rows: Rows) -> tuple[GaussianProcess, list[float]]:

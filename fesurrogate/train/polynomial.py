@@ -76,7 +76,7 @@ def fit_polynomial(
         everything = problem
     best, _ = solved(everything, network, min(scores, key=lambda degree: scores[degree]))
     seconds = time.perf_counter() - begin
-    return FitResult(best, errors_on(best, parts.judging), history, dataset.failed, seconds)
+    return FitResult(best, errors_on(best, parts.judging), history, seconds)
 
 
 def _degrees(dataset: Dataset, rows: Rows, settings: TrainSettings) -> list[int]:

@@ -20,7 +20,6 @@ class FitResult:
             half chose the moment to stop. (One held-out path alone does both.)
         history: Per check: ``iteration`` or ``degree``, ``loss``, ``stress`` and ``tangent`` error
             held out.
-        excluded: Points left out because they had failed.
         seconds: Time of the training.
         calibrated: Of an ensemble, whether its standard deviation was calibrated on points that
             training has not seen; None of other models.
@@ -29,7 +28,6 @@ class FitResult:
     network: Network
     errors: Errors
     history: Mapping[str, list[float]]
-    excluded: int
     seconds: float
     calibrated: bool | None = None
 

@@ -145,11 +145,8 @@ def fit_paths(
             if not math.isfinite(loss):
                 break
     network.load_state_dict(best)
-    failed = sum(part.failed for part in (parts.training, parts.choosing))
-    failed += 0 if parts.judging is parts.choosing else parts.judging.failed
-    return FitResult(
-        network, path_errors(network, parts.judging), history, failed, time.perf_counter() - start
-    )
+    errors = path_errors(network, parts.judging)
+    return FitResult(network, errors, history, time.perf_counter() - start)
 
 
 def lbfgs(network: Network, dataset: Dataset, *, iterations: int = 10) -> Iterator[float]:

@@ -53,7 +53,7 @@ def fit_stress(
     history = minimise(network, rows, unseen, settings=settings, progress=progress)
     _set_asymmetry(network, rows)
     errors = errors_on(network, parts.judging)
-    return FitResult(network, errors, history, dataset.failed, time.perf_counter() - begin)
+    return FitResult(network, errors, history, time.perf_counter() - begin)
 
 
 def _set_start(network: StressNetwork, rows: Rows) -> None:
