@@ -217,6 +217,14 @@ def test_fluctuations_that_do_not_repeat_are_refused() -> None:
         image_of(rve, 8, laws="x")
 
 
+def test_a_parameter_without_a_value_is_named() -> None:
+    rve = RVEMaterial(square(8), PHASES, PLANE, degree=1, parameters=["matrix.shear_modulus"])
+    with pytest.raises(InputError, match=r"parameters none.* matrix\.shear_modulus"):
+        image_of(rve, 8, laws="x")
+    image = image_of(rve, 8, laws="x", parameters={"matrix.shear_modulus": 1.0})
+    np.testing.assert_allclose(image.linear, image_of(rubber(), 8, laws="x").linear, rtol=1e-9)
+
+
 def test_there_is_nothing_to_learn_of_a_linear_cell() -> None:
     small = Kinematics(2)
     phases = {"matrix": linear_elastic(young=1.0, poisson=0.3)}

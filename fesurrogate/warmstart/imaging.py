@@ -34,10 +34,11 @@ def image_of(
         material: The cell.
         points: Of the grid along each edge.
         laws: What the laws of its phases and its boundary are known by.
-        parameters: Values by name at which the linear response is taken.
+        parameters: Values by name at which the linear response is taken; of each that it has.
 
     Raises:
-        InputError: Its fluctuations are not periodic, or it cannot be solved at rest.
+        InputError: Its fluctuations are not periodic, a parameter has no value, or it cannot be
+            solved at rest.
     """
     cell, problem = material.cell, material.problem
     nodes, fixed = _nodes(material)
@@ -47,23 +48,28 @@ def image_of(
     places = (x - cell.origin) @ np.linalg.inv(cell.lattice)
     rest, m = material.kinematics.rest, material.kinematics.size
     sensed = material.beginning_with(Sensitivity(material.kinematics))
-    values = [(parameters or {})[name] for name in material.parameter_names]
+    given, names = dict(parameters or {}), material.parameter_names
+    if not set(names) <= set(given):
+        raise InputError(
+            f"values are given of the parameters {', '.join(given) or 'none'}; expected one of "
+            f"each of the cell's: {', '.join(names)}"
+        )
+    values = [given[name] for name in names]
     answer = sensed.evaluate(rest[None], parameters=np.array([values], dtype=np.float64))
     if not answer.ok[0]:
         raise InputError("the cell cannot be solved at rest; mend the constants of its phases")
     unknowns = material.num_unknowns
     linear = answer.hint[0, unknowns + m :].reshape(unknowns, m)
-    names = tuple(sorted(cell.phase_cells))
     return CellImage(
         material.kinematics,
-        names,
+        tuple(sorted(cell.phase_cells)),
         phase_image(cell, points),
         places[nodes],
         places[fixed],
         linear,
         cell.lattice / size,
         float(size),
-        dict(zip(material.parameter_names, values, strict=True)),
+        dict(zip(names, values, strict=True)),
         laws,
         material.fingerprint,
     )
