@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fesurrogate.build.places import check_files
 from fesurrogate.data.coverage import Coverage, coverage
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.quality import Finding, examine, suspicious_points
@@ -37,9 +38,11 @@ def inspect(path: Path, output: Path | None = None) -> Inspection:
         output: Where to write; nothing is if None.
 
     Raises:
-        InputError: The dataset cannot be read.
+        InputError: The dataset cannot be read, or nothing can be written there.
         MissingPackageError: h5py, scipy or, to draw, matplotlib is not installed.
     """
+    if output is not None:
+        check_files([output / "inspect.json"])
     dataset = read_dataset(path)
     findings = examine(dataset)
     bad = suspicious_points(findings, dataset)

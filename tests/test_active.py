@@ -273,6 +273,9 @@ def test_models_with_history_and_missing_ones_are_refused(tmp_path: Path) -> Non
     settings = settings_in(tmp_path)
     with pytest.raises(InputError, match="cannot be read .*; give the model file that train"):
         ensure_active(settings, tmp_path / "none.safetensors")
+    (tmp_path / "no.safetensors").write_text("no model")
+    with pytest.raises(InputError, match="no.safetensors cannot be read .* it is no model"):
+        ensure_active(settings, tmp_path / "no.safetensors")
     assert not settings.dataset.exists()  # no sample is paid for before the mistake is seen
     small = Settings(
         kinematics=Kinematics(2),

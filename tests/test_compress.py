@@ -180,9 +180,9 @@ def inside(table: Tabulation) -> Array:  # (n, p)
 def test_the_command_and_what_it_refuses(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     _, path = smooth(tmp_path)
 
-    def code_of(*arguments: str) -> int:
+    def code_of(*arguments: str, output: Path = tmp_path / "small.h5") -> int:
         with pytest.raises(SystemExit) as caught:
-            main(["compress", *arguments, "--output", str(tmp_path / "small.h5")])
+            main(["compress", *arguments, "--output", str(output)])
         return int(caught.value.code or 0)
 
     assert code_of(str(path)) == 0
@@ -195,9 +195,17 @@ def test_the_command_and_what_it_refuses(tmp_path: Path, capfd: pytest.CaptureFi
         ((str(path), "--tolerance", "1e-9"), "which no representation of stiffness reaches"),
         ((str(path), "--representation", "spline"), "for this table one of tensor_train"),
         ((str(tmp_path / "none.h5"),), "there is no table"),
-        ((str(tmp_path / "small.h5"),), "was compressed before"),
     ):
         assert code_of(*arguments) == 2
+        assert message in capfd.readouterr().err
+    for source, output, message in (
+        (tmp_path / "small.h5", tmp_path / "smaller.h5", "was compressed before"),
+        (path, path, "is the table itself; name another file"),
+        (path, tmp_path, "it is a folder"),
+        (path, path / "small.h5", "is a file"),
+        (path, Path("/proc/x/small.h5"), "cannot write /proc/x/small.h5"),
+    ):
+        assert code_of(str(source), output=output) == 2
         assert message in capfd.readouterr().err
 
 

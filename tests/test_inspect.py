@@ -271,6 +271,14 @@ def test_the_command_writes_figures_and_pictures(
     with pytest.raises(SystemExit) as ended:
         main(["inspect", str(tmp_path / "nowhere")])
     assert ended.value.code == 2 and "does not exist" in capsys.readouterr().err
+    for words, said in (
+        ([tmp_path], "is no dataset"),
+        ([tmp_path / "dataset", "--output", tmp_path / "inspect" / "coverage.png"], "is a file"),
+        ([tmp_path / "dataset", "--output", "/proc/x"], "cannot write /proc/x"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["inspect", *map(str, words)])
+        assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("power", [1, 2])

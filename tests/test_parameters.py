@@ -102,8 +102,9 @@ def test_formulas(text: str, expected) -> None:
     ],
 )
 def test_what_is_no_formula_is_refused(text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         formula(text, create_unit_square(MPI.COMM_SELF, 1, 1))
+    assert str(caught.value).count("may hold") <= 1
 
 
 @pytest.mark.mpi

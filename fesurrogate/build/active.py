@@ -81,7 +81,7 @@ def ensure_active(
     own = model.resolve() == settings.model.resolve()
     options: dict[str, Any] = {"progress": progress, "allow_code": allow_code}
     if not (own and loops):
-        together(comm, lambda: _content(model, settings) if _first(comm) else "")
+        together(comm, lambda: _readable(model, settings) if _first(comm) else None)
     made = ensure_dataset(settings, comm, fresh=fresh, **options)
     reused = made.reused
     if not (own and loops):
@@ -133,6 +133,14 @@ def _content(path: Path, settings: Settings) -> str:
             f"--active {path} cannot be read ({error.strerror}); give the model file that train "
             f"writes, here {settings.model}"
         ) from error
+
+
+def _readable(path: Path, settings: Settings) -> None:
+    """Refuse what is no model before points are solved for it."""
+    from fesurrogate.surrogate import load_network_material
+
+    _content(path, settings)
+    load_network_material(path, settings.kinematics, threads=1)
 
 
 def _batch(settings: Settings, made: EnsuredDataset, path: Path) -> Batch | None:

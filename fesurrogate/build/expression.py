@@ -59,6 +59,8 @@ def formula(value: float | str, domain: mesh.Mesh) -> Any:
     try:
         tree = ast.parse(value.strip(), mode="eval").body
         answer = _translated(tree, ufl.SpatialCoordinate(domain), value)
+    except InputError:
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"{value!r} is no formula: {error}; it may hold {KNOWN}") from None
     except (ArithmeticError, TypeError) as error:

@@ -22,6 +22,8 @@ def check_files(paths: Iterable[Path]) -> None:
             _check_folder(path.parent)
             if path.is_dir():
                 raise InputError(f"cannot write {path}: it is a folder; remove it, or {MEND}")
+        except InputError:
+            raise
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"cannot write {path}: {reason}; {MEND}") from error

@@ -187,6 +187,8 @@ def read_archive(path: Path, *, digest: str | None = None) -> Archive:
             if not found.startswith(digest):
                 raise ValueError("its checksum is not that of its name")
         return Archive(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; expected a file that a run wrote") from None
     except Exception as error:  # whatever a hostile file makes the readers raise
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} cannot be read ({reason}); it is damaged or cut short") from error

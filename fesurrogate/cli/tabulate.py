@@ -21,6 +21,7 @@ from fesurrogate.cli.common import (
     settings_of,
     start_log,
 )
+from fesurrogate.errors import InputError
 
 
 @app.command()
@@ -61,6 +62,7 @@ def compress(
     ] = False,
 ) -> tuple[int, str]:
     """Write a table in its smallest representation, every entry within a tolerance."""
+    from fesurrogate.build.places import check_files
     from fesurrogate.build.ranks import together
     from fesurrogate.hierarchical.compress import compress as write
     from fesurrogate.hierarchical.trade_off import compared
@@ -69,6 +71,9 @@ def compress(
     first = comm is None or comm.rank == 0
 
     def done() -> list[str]:
+        if output.resolve() == table.resolve():
+            raise InputError(f"--output {output} is the table itself; name another file")
+        check_files([output])
         lines = compared(table, output.with_suffix(".png")) if trade_off else []
         found = write(table, output, tolerance, representation=representation)
         for name, each in found.items():

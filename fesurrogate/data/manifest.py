@@ -82,9 +82,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(
-            f"dataset {folder} does not exist; make it with: fesurrogate generate CONFIG"
-        ) from None
+        there = f"{folder} is no dataset" if folder.is_dir() else f"dataset {folder} does not exist"
+        raise InputError(f"{there}; make one with: fesurrogate generate CONFIG") from None
     except OSError as error:
         raise InputError(f"dataset {folder} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -97,7 +97,7 @@ def read_shard(path: Path, dataset: str) -> tuple[Shard, str]:
         raise InputError(f"{path}: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()
     if path.stem != f"{dataset}-{digest[:16]}":
-        raise InputError(f"{path} is damaged, or was cut short: its checksum is not that it says")
+        raise InputError(f"{path} is damaged, or was cut short: its checksum is not its name")
     try:
         with library.File(io.BytesIO(content), "r") as file:
             if file.attrs["dataset"] != dataset:

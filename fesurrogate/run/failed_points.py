@@ -153,6 +153,8 @@ def read_failed_point(path: Path, number: int) -> tuple[FailedPoint, int]:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} is no file of failed points ({error})") from error
+        raise InputError(
+            f"{path} is no file of failed points ({error}); give the failed_points.npz of a run"
+        ) from error
     finally:
         source.close()

@@ -66,12 +66,14 @@ def check_point(
             f"{path} holds strain, state and parameters of {found} numbers; the Material of "
             f"{settings.source} takes {wanted}: give the TOML of the run with --config"
         )
+    given = zip(material.parameter_names, point.parameters, strict=True)
     as_before, cold = _asked(material, point, point.strain, hint=True), None
     lines = [
         f"point {number} of {count}: region {point.region}, cell {point.cell} at "
         f"{_numbers(point.coordinates)}, after time {point.time:.6g}, dt {point.dt:.6g}",
         f"strain: {_numbers(point.strain)}",
         f"accepted before: {_numbers(point.accepted_strain)}",
+        *(f"{name}: {value:.6g}" for name, value in given),
         f"in the run: {point.error or 'not solved'}",
         f"now: {as_before.text}",
     ]
