@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+from numpy.typing import NDArray
 
 from fesurrogate.build.guard import guard_of
 from fesurrogate.build.problem import MacroModel
+from fesurrogate.checkpoint.cells import original_numbers
 from fesurrogate.config.material import GuardSettings
 from fesurrogate.fem.adjoint import Adjoint
 from fesurrogate.fem.field import MaterialField
@@ -25,7 +27,8 @@ def audit(
     """Solve the reference at some points of the accepted increment. Collective.
 
     The points are chosen by their doubt and volume (:func:`fesurrogate.trust.audit.plan_audit`),
-    those of each guard by themselves. Those that fell back are right already and not asked again.
+    those of each guard by themselves, and the same ones on any number of ranks. Those that fell
+    back are right already and not asked again.
 
     Args:
         model: After an accepted increment.
@@ -98,17 +101,24 @@ def _of_guard(
     doubts = [doubt_of(field)[rows] for field, rows in zip(fields, served, strict=True)]
     weights = [point_weights(field)[rows] for field, rows in zip(fields, served, strict=True)]
     volume = np.concatenate(weights)
-    begin, everyone = _share(comm, len(volume))
-    whole_volume = np.concatenate(comm.allgather(volume))
-    whole_doubt = np.concatenate(comm.allgather(np.concatenate(doubts)))
+    places = _places(comm, [_numbers(f)[rows] for f, rows in zip(fields, served, strict=True)])
+    everyone = comm.allreduce(len(volume))
     if not everyone:
         nothing = Estimate(value=0.0, low=0.0, high=0.0)
         outputs = dict.fromkeys(along, nothing)
         return AuditResults(
             points=0, served=0, failed=0, stress_error=nothing, worst=0.0, outputs=outputs
         )
-    plan = plan_audit(whole_doubt, whole_volume, points, seed=seed)
-    mine = plan.points[(plan.points >= begin) & (plan.points < begin + len(volume))] - begin
+
+    def in_order(values: Array) -> Array:  # (everyone,)
+        """Return the values of the points of all ranks, in their order."""
+        whole: Array = np.zeros(everyone)
+        for where, part in comm.allgather((places, values)):
+            whole[where] = part
+        return whole
+
+    plan = plan_audit(in_order(np.concatenate(doubts)), in_order(volume), points, seed=seed)
+    mine = np.flatnonzero(np.isin(places, plan.points))
     wrong = np.zeros((len(volume), fields[0].material.kinematics.size))  # Δσ
     failed, first = 0, 0
     for field, rows in zip(fields, served, strict=True):
@@ -119,9 +129,9 @@ def _of_guard(
 
     def estimated(values: Array, *, nonnegative: bool) -> Estimate:
         """Return the sum over all served points of what is known at the audited ones."""
-        known = {int(begin + i): float(values[i]) for i in mine}
-        merged = {k: v for part in comm.allgather(known) for k, v in part.items()}
-        return estimate_sum(plan, merged, nonnegative=nonnegative, seed=seed)
+        whole = in_order(values)
+        known = {int(i): float(whole[i]) for i in plan.points}
+        return estimate_sum(plan, known, nonnegative=nonnegative, seed=seed)
 
     sizes = np.linalg.norm(wrong, axis=1)
     outputs = {}
@@ -186,10 +196,17 @@ def _stress_size(model: MacroModel, comm: Any) -> tuple[float, float, float]:
     return float(whole[0]), float(whole[1]), float(whole[2])
 
 
-def _share(comm: Any, count: int) -> tuple[int, int]:
-    """Return where this rank's points begin among all, and how many there are."""
-    counts = comm.allgather(count)
-    return sum(counts[: comm.rank]), sum(counts)
+def _numbers(field: MaterialField) -> NDArray[np.int64]:  # (n,)
+    """Return a number of each point that no partition of the mesh changes."""
+    cells = original_numbers(field.mesh)[field.cells]
+    each = field.num_points // max(1, len(cells))
+    return (cells[:, None] * each + np.arange(each)).ravel()
+
+
+def _places(comm: Any, numbers: list[NDArray[np.int64]]) -> NDArray[np.int64]:  # (n,)
+    """Return where this rank's points stand among those of all, in the order of their numbers."""
+    own = np.concatenate(numbers)
+    return np.searchsorted(np.sort(np.concatenate(comm.allgather(own))), own)
 
 
 def _adjoint_strains(model: MacroModel, audited: list[MaterialField]) -> Any:
