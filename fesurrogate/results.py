@@ -62,6 +62,8 @@ class HistoryEntry:
         fallback: Points of a guarded surrogate that the reference answered, by what doubted them:
             ``expected``, ``deviation``, ``novelty``, ``violation``, or ``latched`` where an
             earlier iterate of the increment did. None without a guard.
+        untrusted: Points whose surrogate is not trusted and answered all the same, by what doubted
+            them. None where no guard has such a policy.
         guess: What Newton began from: ``previous``, the accepted unknown, where nothing was
             guessed; ``taken``, the guess; ``refused``, not the guess, which was no nearer;
             ``repeated``, first the guess, from which it did not converge.
@@ -75,6 +77,7 @@ class HistoryEntry:
     reaction: Mapping[str, list[float]]
     probes: Mapping[str, list[float]]
     fallback: Mapping[str, int] | None = None
+    untrusted: Mapping[str, int] | None = None
     guess: str = "previous"
     learning: tuple[LearningEntry, ...] = ()
 

@@ -34,7 +34,8 @@ class Guarded(Material):
 
     ``report`` adds ``fallback`` (1 where the reference answered), ``reason`` (0 where trusted,
     k for the k-th measure of the trust, -1 where an earlier iterate of the increment fell back) and
-    ``doubt_NAME`` of every measure; with policy ``error``, ``fatal`` where nothing but another
+    ``doubt_NAME`` of every measure; with another policy than ``fallback`` also ``untrusted`` (1
+    where the surrogate is not believed), and with ``error``, ``fatal`` where nothing but another
     setting helps.
 
     Args:
@@ -134,8 +135,10 @@ class Guarded(Material):
         new_hint[rows, 0] = self._increment + 1
         new_hint[rows, 1 + self.surrogate.num_hint :] = given.hint
         report |= {"reason": reason, "fallback": _marked(len(strain), rows)}
+        if self.policy != "fallback":
+            report["untrusted"] = (reason != 0).astype(np.int64)
         if self.policy == "error":
-            report["fatal"] = (reason != 0).astype(np.int64)
+            report["fatal"] = report["untrusted"]
         return _merged(answer, given, rows, np.concatenate(after, axis=1), new_hint, report)
 
     def ask_reference(

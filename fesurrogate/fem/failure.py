@@ -27,6 +27,7 @@ class Failure:
         dt: Length of the increment.
         error: The exception, in one line, where there was one.
         fatal: How many of the points no smaller step can mend, as the Material reports.
+        untrusted: How many have an answer that is not believed, as the Material reports.
     """
 
     rows: NDArray[np.int64]
@@ -37,6 +38,7 @@ class Failure:
     dt: float
     error: str = ""
     fatal: int = 0
+    untrusted: int = 0
 
 
 def raising_rows(
@@ -74,10 +76,15 @@ def first_line(error: BaseException) -> str:
 def said_of_failures(failures: list[Failure | None], comm: MPI.Intracomm) -> str:
     """Return how many points failed on all ranks, and the exceptions, in words. Collective."""
     mine = [found for found in failures if found is not None]
-    found = comm.allgather((sum(len(f.rows) for f in mine), [f.error for f in mine if f.error]))
-    count = sum(number for number, _ in found)
-    errors = dict.fromkeys(text for _, texts in found for text in texts)
+    numbers = np.array([sum(len(f.rows) for f in mine), sum(f.untrusted for f in mine)])
+    count, doubted = comm.allreduce(numbers)
+    found = comm.allgather([f.error for f in mine if f.error])
+    errors = dict.fromkeys(text for texts in found for text in texts)
     if not count:
         return ""
     raised = f", where the Material raised {'; '.join(errors)}" if errors else ""
-    return f"{count} points could not be solved{raised}"
+    unsolved = f"{count - doubted} points could not be solved{raised}"
+    if not doubted:
+        return unsolved
+    untrusted = f"{doubted} points are not trusted by their guard"
+    return untrusted if doubted == count else f"{untrusted}, {unsolved}"

@@ -237,10 +237,11 @@ class MaterialField:
         failed = comm.allreduce(int((~ok).sum()) or int(response is None))
         if failed:
             rows = np.flatnonzero(~ok)
-            fatal = 0 if response is None else int(np.sum(response.report.get("fatal", 0)))
+            report = {} if response is None else response.report
+            fatal, untrusted = (int(np.sum(report.get(k, 0))) for k in ("fatal", "untrusted"))
             self.failure = Failure(
                 rows, strain[rows], self.state[rows], self.hint[rows], parameters[rows], dt,
-                error, fatal,
+                error, fatal, untrusted,
             )  # fmt: skip
             self._failures += 1
             self._fill_with_nan()

@@ -17,16 +17,25 @@ from fesurrogate.run.learned import lessons
 from fesurrogate.run.micro_output import full_tensors
 
 
-def fallen_back(model: MacroModel) -> dict[str, int] | None:
-    """Return how many points fell back, by the measure that doubted them. Collective."""
+def doubted(model: MacroModel, report: str) -> dict[str, int] | None:
+    """Return at how many points a guard reports something, by the measure that doubted them.
+
+    Collective.
+
+    Args:
+        model: After an increment.
+        report: ``fallback`` or ``untrusted``.
+
+    Returns:
+        None where no guard has it.
+    """
     counts: dict[str, int] = {}
     for field in model.fields.values():
         guard = guard_of(field.material)
-        if guard is None:
+        found = None if field.response is None else field.response.report
+        if guard is None or found is None or report not in found:
             continue
-        assert field.response is not None
-        report = field.response.report
-        reasons = report["reason"][report["fallback"] == 1]
+        reasons = found["reason"][found[report] == 1]
         named = dict(enumerate(guard[0].trust.names, start=1)) | {LATCHED: "latched"}
         for code, name in named.items():
             counts[name] = counts.get(name, 0) + int((reasons == code).sum())
@@ -56,7 +65,8 @@ def entry_of(model: MacroModel, increment: Increment) -> HistoryEntry:
         residual_norms=increment.residual_norms,
         reaction=reaction,
         probes=probes,
-        fallback=fallen_back(model),
+        fallback=doubted(model, "fallback"),
+        untrusted=doubted(model, "untrusted"),
         guess=increment.guess,
         learning=lessons(model),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,8 @@ from fesurrogate.run.figures import entry_of, stress_tensors
 from fesurrogate.run.micro_output import MicroOutput, has_cells
 from fesurrogate.run.path_output import PathOutput
 
-REPORTS = ("plastic_strain", "dissipation", "fallback")
+logger = logging.getLogger(__name__)
+REPORTS = ("plastic_strain", "dissipation", "fallback", "untrusted")
 """Reports of Materials that are written as cell averages where there are any."""
 
 
@@ -76,7 +78,7 @@ class Recorder:
         self, model: MacroModel, output: Path | None, watch: dict[str, float], taken: Taken
     ) -> None:
         self.history: list[HistoryEntry] = list(taken.history)
-        self._before = len(self.history)
+        self._before, self._untrusted = len(self.history), 0
         self._model, self._output, self._watch = model, output, watch
         wanted = model.settings.output
         begin = time.perf_counter()
@@ -98,6 +100,7 @@ class Recorder:
         """Note and write an accepted increment. Collective."""
         begin = time.perf_counter()
         self.history.append(entry_of(self._model, increment))
+        self._warn(self.history[-1])
         if self._writer is not None:
             cells = {"stress": self._stress(), **reported(self._model, self._weights)}
             self._writer.write(increment.time, nodes={"u": self._model.u}, cells=cells)
@@ -106,6 +109,16 @@ class Recorder:
         if self.paths is not None:
             self.paths(increment)
         self._watch["output"] += time.perf_counter() - begin
+
+    def _warn(self, entry: HistoryEntry) -> None:
+        """Warn where more points than ever are not trusted and were answered all the same."""
+        untrusted = sum((entry.untrusted or {}).values())
+        if untrusted > self._untrusted:
+            self._untrusted = untrusted
+            logger.warning(
+                "%d points are not trusted at time %.6g; the surrogate has answered all the same",
+                untrusted, entry.time,
+            )  # fmt: skip
 
     def finish(self) -> None:
         """Draw the pictures of the end."""

@@ -95,10 +95,12 @@ def _trust(results: Results) -> dict[str, str]:
     """Return what is known of a guarded surrogate: where it fell back, and its audited error."""
     lines = {}
     last = results.history[-1] if results.history else None
-    if last is not None and last.fallback is not None:
-        why = ", ".join(f"{name} {count}" for name, count in last.fallback.items() if count)
-        away = sum(last.fallback.values())
-        lines["fallback"] = f"{away} of {results.points} points at the end{why and f' ({why})'}"
+    told = (("fallback", last.fallback), ("not trusted", last.untrusted)) if last else ()
+    for name, counts in told:
+        if counts is not None:
+            why = ", ".join(f"{measure} {count}" for measure, count in counts.items() if count)
+            away = f"{sum(counts.values())} of {results.points} points at the end"
+            lines[name] = f"{away} ({why})" if why else away
     certified = results.certified
     if certified is not None:
         how = (
@@ -119,6 +121,7 @@ def _trust(results: Results) -> dict[str, str]:
         lines["audit"] = (
             f"stress error {value} (with 95 % confidence {low} to {high}), worst {worst}, from "
             f"{found.points} of {found.served} points"
+            + (f", {found.failed} of which the reference could not solve" if found.failed else "")
         )
         for name, each in found.outputs.items():
             lines[f"audit of {name}"] = f"{each.value:+.3g} ({each.low:+.3g} to {each.high:+.3g})"
