@@ -71,7 +71,8 @@ def led(
 def without_cells(settings: Settings, kind: str | None = None) -> Settings:
     """Return the settings with nothing behind a guard, and a cheap kind in place of cells.
 
-    What learns has its model in the run alone: it counts as a cell.
+    What learns has its model in the run alone: it counts as a cell. A table has no answer at all
+    outside of its axes: where it falls back it keeps its guard.
 
     Args:
         settings: The whole.
@@ -80,6 +81,9 @@ def without_cells(settings: Settings, kind: str | None = None) -> Settings:
 
     def cheap(table: MaterialSettings) -> MaterialSettings:
         other = kind if kind and (table.kind == "rve" or table.learns) else table.kind
-        return replace(table, kind=other, guard=None, learning=None, tangent=None)
+        guard = table.guard if other == "table" else None
+        if guard is not None and guard.policy != "fallback":
+            guard = None
+        return replace(table, kind=other, guard=guard, learning=None, tangent=None)
 
     return settings.with_tables(cheap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -143,7 +144,14 @@ class Led:
                 self.surrogate.fields, self._materials, self._states, lines, strict=True
             )
         ]
-        return {"time": self.time, "leads": self.leads, "lines": bool(self._lines)}, rows
+        facts = {"time": self.time, "leads": self.leads, "lines": bool(self._lines)}
+        return {**facts, "counts": self.counts()}, rows
+
+    def counts(self) -> dict[str, int]:
+        """Return what leading has cost, summed over fields and ranks: its integer reports."""
+        own = sum((field.tally.counts for field in self.surrogate.fields), Counter())
+        every = self.surrogate.u.function_space.mesh.comm.allgather(own)
+        return dict(sum(every, Counter()))
 
     def resume(self, facts: Mapping[str, Any], rows: Sequence[Array]) -> None:
         """Go on from what :meth:`kept` gave."""
@@ -152,6 +160,9 @@ class Led:
         pairs = zip(rows, self._materials, strict=True)
         lines = [row[:, material.surrogate.num_state :] for row, material in pairs]
         self._lines = lines if facts["lines"] else []
+        if self.surrogate.u.function_space.mesh.comm.rank == 0:
+            spent = {str(name): int(count) for name, count in facts.get("counts", {}).items()}
+            self.surrogate.fields[0].tally.counts.update(spent)
 
     def _ask(self, dt: float) -> int:
         """Evaluate the surrogate, without lines, at the direct u; return the failed points."""
