@@ -2,9 +2,7 @@
 
 from fesurrogate.config.data import CalibrationSettings, GenerateSettings
 from fesurrogate.config.homogenize import HomogenizeSettings
-from fesurrogate.config.material import MaterialSettings
-from fesurrogate.config.output import OutputSettings
-from fesurrogate.config.settings import (
+from fesurrogate.config.macro import (
     BodySettings,
     DirichletSettings,
     MacroSettings,
@@ -12,12 +10,13 @@ from fesurrogate.config.settings import (
     ProbeSettings,
     ReactionSettings,
     Schedule,
-    Settings,
     SolverSettings,
     StepSettings,
     TractionSettings,
-    read_config,
 )
+from fesurrogate.config.material import MaterialSettings
+from fesurrogate.config.output import OutputSettings
+from fesurrogate.config.settings import Settings, read_config
 from fesurrogate.config.train import TrainSettings
 
 __all__ = [
