@@ -113,6 +113,8 @@ def ensure_dataset(
     kept = {key: value for key, value in asked.items() if key not in unasked}
     if not wanted.fields:
         del kept["fields"]  # datasets from before there were any are what they were
+    elif wanted.tangents:
+        kept["slopes"] = True
     kept["recorded"] = recorded.fingerprint if recorded is not None else None
     request = fingerprint(FORMAT, repr(settings.kinematics), source.fingerprint, kept)
     drawn, batches = (0, ()) if fresh else _before(path, request, comm)
@@ -128,10 +130,11 @@ def ensure_dataset(
         "ranks": 1 if comm is None else comm.size,
         "versions": versions(),
     }
+    material, fields = source.material, None
     if wanted.fields:
-        from fesurrogate.build.guess import cell_fingerprint
+        from fesurrogate.build.fields import with_fields
 
-        meta["cell"] = cell_fingerprint(source.material)
+        meta["cell"], material, fields = with_fields(material, slopes=wanted.tangents)
     if batches:
         meta[ADDED] = [batch.described() for batch in batches]
     head = Manifest(
@@ -139,8 +142,8 @@ def ensure_dataset(
         wanted.units, meta,
     )  # fmt: skip
     return ensure_stored(
-        path, head, source.material, plan, comm,
-        wanted=Wanted(wanted.tangents, wanted.reports, wanted.fields),
+        path, head, material, plan, comm,
+        wanted=Wanted(wanted.tangents, wanted.reports, fields),
         fresh=fresh, progress=progress,
     )  # fmt: skip
 

@@ -12,9 +12,8 @@ from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import together
 from fesurrogate.config import Settings
 from fesurrogate.config.cell import RVESettings
-from fesurrogate.data.farm import FLUCTUATION
+from fesurrogate.data.farm import FLUCTUATION, SLOPES
 from fesurrogate.errors import InputError
-from fesurrogate.material import Material
 
 if TYPE_CHECKING:
     from fesurrogate.build.dataset import EnsuredDataset
@@ -68,24 +67,10 @@ def _file(table: RVESettings, learned: Path | None) -> Path:
     return path
 
 
-def cell_fingerprint(source: Material) -> str:
-    """Return the fingerprint of the cell whose fields are stored.
-
-    Raises:
-        InputError: The Material is not a cell, or a turned one.
-    """
-    from fesurrogate.micro import RVEMaterial
-
-    if not isinstance(source, RVEMaterial):
-        raise InputError(
-            f"generate: fields are those of a cell, but the source is {type(source).__name__}; "
-            "take source = 'rve' without rotated, or fields = false"
-        )
-    return source.fingerprint
-
-
 def ensure_guess(settings: Settings, made: EnsuredDataset, comm: Any = None) -> Path:
     """Learn the guess from a dataset with fields, and write it. Collective.
+
+    It learns from derivatives, too, where the dataset has tangents.
 
     Raises:
         InputError: On all ranks: there are too few fields, or it cannot be written.
@@ -101,9 +86,11 @@ def ensure_guess(settings: Settings, made: EnsuredDataset, comm: Any = None) -> 
         ok = data.ok  # (N, T)
         assert data.parameters is not None
         each = np.repeat(data.parameters[:, None], data.increments, axis=1)  # (N, T, p)
+        slopes = data.reports.get(SLOPES)
         guess = fit_modes(
             data.kinematics, data.strain[ok],
             data.reports[FLUCTUATION][ok].astype(np.float64), parameters=each[ok],
+            sketches=None if slopes is None else slopes[ok].astype(np.float64),
         )  # fmt: skip
         check_files([settings.learned_guess])
         save_modes(settings.learned_guess, guess, data.meta["cell"])

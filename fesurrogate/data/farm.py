@@ -7,7 +7,7 @@ the same bits whatever the number of ranks, and whether or not a run was interru
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,12 @@ from fesurrogate.progress import Advance
 POINTS_PER_BLOCK = 8
 SCALARS = ("energy", "dissipation")
 """Reports that are kept where the Material gives them and nothing else is asked for."""
-FLUCTUATION = "fluctuation"
-"""Name under which the hints of a cell are kept, like a report: its fluctuations."""
+FLUCTUATION, SLOPES = "fluctuation", "fluctuation_slopes"
+"""Names under which fluctuations of a cell, and sketches of their derivatives, are kept, like
+reports."""
+Fields = Callable[[Array, Array], Mapping[str, NDArray]]
+"""From strains (n, m) and hints (n, h) of points that were solved to what is kept of their fields,
+each (n, ...), by name."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,12 @@ class Wanted:
         tangents: Whether tangents are.
         reports: Names of the reports that must be there; None keeps those of :data:`SCALARS`
             that are.
-        fields: Whether hints are, in single precision, under the name :data:`FLUCTUATION`.
+        fields: What is kept of the hints; nothing if None.
     """
 
     tangents: bool = True
     reports: tuple[str, ...] | None = None
-    fields: bool = False
+    fields: Fields | None = None
 
 
 def farm(
@@ -181,8 +185,8 @@ def _follow(
             state[rows], hint[rows] = answer.state, answer.hint
             if len(rows):
                 kept = {name: np.asarray(answer.report[name]) for name in _names(answer, wanted)}
-                if wanted.fields:
-                    kept[FLUCTUATION] = answer.hint.astype(np.float32)
+                if wanted.fields is not None:
+                    kept |= _solved(wanted.fields, strains[rows, t], answer)
                 for name, values in kept.items():
                     empty = np.full((k, increments, *values.shape[1:]), np.nan, _kind(values))
                     reports.setdefault(name, empty)[rows, t] = values
@@ -190,6 +194,15 @@ def _follow(
     for array in reports.values():
         array[~ok] = np.nan
     return _Answer(stress, tangent, ok, reports)
+
+
+def _solved(fields: Fields, strain: Array, answer: Response) -> dict[str, NDArray]:
+    """Return what is kept of fields, with rows of NaN where a point failed."""
+    found = {}
+    for name, values in fields(strain[answer.ok], answer.hint[answer.ok]).items():
+        found[name] = np.full((len(strain), *values.shape[1:]), np.nan, values.dtype)
+        found[name][answer.ok] = values
+    return found
 
 
 def _kind(values: NDArray) -> Any:

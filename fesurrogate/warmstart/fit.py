@@ -20,6 +20,7 @@ from fesurrogate.warmstart.modes import (
     strain_inputs,
     turned,
 )
+from fesurrogate.warmstart.sketch import OVERSAMPLING, coefficients_of, stretch_slopes
 
 Rows = NDArray[np.int64]
 
@@ -38,6 +39,7 @@ def fit_modes(
     *,
     parameters: Array | None = None,  # (N, p)
     relaxations: Array | None = None,  # (N, unknowns, m)
+    sketches: Array | None = None,  # (N, i, k)
     most: int = 400,
 ) -> FluctuationModes:
     """Return the guess that is learned from fluctuations in equilibrium.
@@ -51,6 +53,8 @@ def fit_modes(
         fluctuations: What was found there.
         parameters: Of the cell there, where it has any.
         relaxations: Derivatives of the fluctuations by the strain, where they are known.
+        sketches: What :func:`fesurrogate.warmstart.sketch.sketched_slopes` made of these, in their
+            place: then the fluctuations alone give the modes.
         most: Modes that are kept at most.
 
     Raises:
@@ -68,7 +72,14 @@ def fit_modes(
             f"relaxations have shape {relaxations.shape}; expected "
             f"{(*fluctuations.shape, kinematics.size)}"
         )
-    known = [strain, fluctuations, given] + ([] if relaxations is None else [relaxations])
+    width = len(strain_directions(kinematics))  # of the inputs, without parameters
+    if sketches is not None and (sketches.shape[:-1] != (count, width) or relaxations is not None):
+        raise InputError(
+            f"sketches of derivatives have shape {sketches.shape}; expected ({count}, {width}, k), "
+            "and no relaxations beside them"
+        )
+    derived = [array for array in (relaxations, sketches) if array is not None]
+    known = [strain, fluctuations, given, *derived]
     if not all(np.isfinite(array).all() for array in known):
         raise InputError("strains or fluctuations are not finite; leave out what failed")
     seen, rotation = strain_inputs(kinematics, strain)
@@ -80,14 +91,22 @@ def fit_modes(
     centre[seen.shape[1] :] = inputs[:, seen.shape[1] :].mean(axis=0)
     scale = np.abs(inputs - centre).max(axis=0, initial=0.0)
     _check(inputs, scale)
-    slopes: Array = np.zeros((len(inputs), 0, fluctuations.shape[1]))  # (N, i or 0, unknowns)
+    q, unknowns = fluctuations[unique], fluctuations.shape[1]
+    slopes: Array = np.zeros((len(inputs), 0, unknowns))  # (N, i or 0, unknowns)
     if relaxations is not None:
-        slopes = _slopes(kinematics, relaxations, rotation, scale=scale)[unique]
-
-    rows = np.concatenate([fluctuations[unique], slopes.reshape(-1, fluctuations.shape[1])])
-    modes, lost = _decomposed(rows, most)
+        slopes = stretch_slopes(kinematics, relaxations, rotation)[unique]
+        slopes *= scale[:width, None]
+    if sketches is None:
+        rows = np.concatenate([q, slopes.reshape(-1, unknowns)])
+        modes, lost = _decomposed(rows, most)
+        targets = rows @ modes.T
+    else:
+        slopes = sketches[unique] * scale[:width, None]
+        modes, lost = _decomposed(q, min(most, sketches.shape[2] // OVERSAMPLING))
+        moved = coefficients_of(slopes.reshape(-1, slopes.shape[2]), modes)
+        targets = np.concatenate([q @ modes.T, moved])
     data = _Data(
-        (inputs - centre) / scale, rows @ modes.T,
+        (inputs - centre) / scale, targets,
         slopes=slopes.shape[1], constant=given.shape[1] > 0,
     )  # fmt: skip
     degree, error = _best_degree(data)
@@ -175,26 +194,6 @@ def _check(inputs: Array, scale: Array) -> None:
             "the strains (and parameters) of the fluctuations do not fill all directions; "
             "sample all components of the strain"
         )
-
-
-def _slopes(
-    kinematics: Kinematics,
-    relaxations: Array,  # (N, unknowns, m)
-    rotation: Array | None,  # (N, d, d)
-    *,
-    scale: Array,  # (i,)
-) -> Array:  # (N, i, unknowns)
-    """Return the derivatives by the scaled inputs, as an observer sees them who does not turn."""
-    directions = strain_directions(kinematics)  # (i, m)
-    directions = directions * scale[: len(directions), None]
-    if rotation is None:
-        return np.einsum("nqm,im->niq", relaxations, directions, optimize=True)
-    d = kinematics.gdim
-    moved = np.einsum("nab,ibc->niac", rotation, directions.reshape(-1, d, d))
-    moved = moved.reshape(len(relaxations), len(directions), -1)  # (N, i, m), R dU
-    columns = np.einsum("nqm,nim->niq", relaxations, moved, optimize=True)
-    back = np.repeat(rotation.transpose(0, 2, 1), len(directions), axis=0)
-    return turned(columns.reshape(-1, columns.shape[2]), back).reshape(columns.shape)
 
 
 def _decomposed(
