@@ -155,6 +155,24 @@ def test_measures_together_trust_what_each_alone_does_not(tolerance: float) -> N
         assert (doubts <= alone.limit(tolerance))[error < tolerance / 2].mean() < 0.7
 
 
+@pytest.mark.parametrize("tolerance", [0.003, 0.01])
+def test_few_draws_of_the_calibration_trust_too_many(tolerance: float) -> None:
+    """One in twenty at most, each of 160 points; a regression of their errors follows their noise.
+
+    By the isotonic regression of other measures it is one in six, and one in twelve.
+    """
+    unseen, parts = known_points(20000, seed=4)
+    error, wrong = unseen[0].error, []
+    for seed in range(100, 160):
+        joint = expected(known_points(160, seed=seed)[0])
+        assert isinstance(joint.measure, Expected)
+        b, floors = joint.measure.coefficients, [part.floor for part in joint.measure.parts]
+        trusted = np.exp(b[0] + np.log(parts + floors) @ b[1:]) <= joint.limit(tolerance)
+        wrong.append(float((error[trusted] > tolerance).mean()))
+    assert np.mean(np.array(wrong) > 0.05) <= 0.05
+    assert 0.01 < np.mean(wrong) < 0.035
+
+
 def test_the_expected_error_is_a_typical_one_and_reaches_no_farther_than_known() -> None:
     training = generate(LAW, stretches(FINITE, 100, 0.2))
     scale = stress_scale(training)

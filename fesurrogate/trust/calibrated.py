@@ -22,6 +22,9 @@ AIM = 0.03
 """Share of the trusted points whose error exceeds the tolerance, at which a limit aims. What is
 promised is 0.05: few points are known by which the limit is set."""
 
+NEARER = 0.035
+"""The same where the doubt is an error itself: then one scatter is all that they must say."""
+
 MOST = 0.25
 """Share of the points just at the limit whose error may exceed the tolerance."""
 
@@ -56,10 +59,12 @@ class CalibratedMeasure:
     def limit(self, tolerance: float) -> float:
         """Return the largest doubt up to which errors above the tolerance are rare enough.
 
-        The logarithm of the error grows with the doubt by isotonic regression, and departs from
-        that as it does at the points that are known. Of points up to the limit at most a share
-        :data:`AIM` then exceeds the tolerance, by this model and by count; of those at the limit a
-        share :data:`MOST`. Beyond the doubts seen nothing is known, and nothing trusted.
+        The typical error at a doubt is the doubt itself where it is one (``Measure.is_error``),
+        else its logarithm grows with the doubt by isotonic regression; errors depart from it, in
+        their logarithm, as they do at the points that are known. Of points up to the limit at most
+        a share :data:`AIM`, or :data:`NEARER`, then exceeds the tolerance, by this model and by
+        count; of those at the limit a share :data:`MOST`. Beyond the doubts seen nothing is known,
+        and nothing trusted.
 
         Source: Y. Geifman and R. El-Yaniv, Selective classification for deep neural networks,
             NeurIPS 2017, for a limit from the risk of what is selected; R. E. Barlow, D. J.
@@ -73,14 +78,16 @@ class CalibratedMeasure:
             return -np.inf
         error = np.log(np.maximum(error, SMALLEST))
         allowed = np.log(max(tolerance, SMALLEST))
-        typical = isotonic_regression(error).x
+        known = self.measure.is_error
+        typical = np.log(doubt) if known else isotonic_regression(error).x
+        aim = NEARER if known else AIM
         rest = np.sort(error - typical)
         exceeds = 1.0 - np.searchsorted(rest, allowed - typical, side="right") / len(rest)
         count = np.arange(1, len(doubt) + 1)
         modelled = np.cumsum(exceeds) / count
         counted = np.cumsum(error > allowed) / count
         last = np.append(doubt[1:] > doubt[:-1], True)  # of equal doubts all or none
-        safe = (modelled <= AIM) & (counted <= AIM) & (exceeds <= MOST) & last
+        safe = (modelled <= aim) & (counted <= aim) & (exceeds <= MOST) & last
         return float(doubt[safe].max(initial=-np.inf))
 
 

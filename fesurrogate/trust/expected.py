@@ -33,7 +33,7 @@ class Expected(Measure):
         largest: (parts,), the largest doubts of the points that gave them.
     """
 
-    name = "expected"
+    name, is_error = "expected", True
 
     def __init__(self, parts: Sequence[Measure], coefficients: Array, largest: Array) -> None:
         self.parts, self.coefficients, self.largest = tuple(parts), coefficients, largest

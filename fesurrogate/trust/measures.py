@@ -20,10 +20,12 @@ class Measure(ABC):
     Attributes:
         name: One word, for reports and files.
         floor: Doubt far below which a difference says nothing of the error.
+        is_error: Whether the doubt is a typical error itself, > 0, in the unit of errors.
     """
 
     name: str
     floor: float = 1.0
+    is_error: bool = False
 
     @abstractmethod
     def doubt(
