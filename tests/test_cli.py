@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -474,9 +475,34 @@ def test_an_error_on_one_rank_is_known_to_all() -> None:
             raise InputError("only here")
         return 1
 
+    def fill_on_last() -> int:
+        if WORLD.rank == WORLD.size - 1:
+            raise OSError(errno.ENOSPC, "full")
+        return 1
+
     with pytest.raises(InputError, match="only here"):
         first_rank_first(WORLD, fail_on_last)
     assert first_rank_first(WORLD, lambda: WORLD.rank) == WORLD.rank
+    with pytest.raises(OSError) as full:
+        first_rank_first(WORLD, fill_on_last)
+    assert full.value.errno == errno.ENOSPC
+
+
+@serial
+def test_a_full_disk_ends_in_one_line_and_is_gone_on_from(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = write(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("fesurrogate.data.manifest.write_whole", full)
+        assert ends("generate", path) == 4
+    said = capfd.readouterr().err
+    assert said.splitlines()[-1].startswith("stopped: [Errno 28] No space left on device")
+    assert "Traceback" not in said
+    assert ends("generate", path) == 0
 
 
 @pytest.mark.mpi

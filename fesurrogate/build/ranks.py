@@ -42,6 +42,7 @@ def together(comm: Any, action: Callable[[], T]) -> T:
 
     Raises:
         InputError: With the same message on all ranks.
+        OSError: A file of another rank cannot be read or written; with its number.
         RuntimeError: Anything else that was raised on another rank; the rank itself raises the
             original.
     """
@@ -78,11 +79,18 @@ def _attempt(action: Callable[[], T]) -> tuple[T | None, Exception | None]:
 
 def _agree(comm: Any, error: Exception | None) -> None:
     bad_input = isinstance(error, InputError)
-    note = None if error is None else (bad_input, str(error) if bad_input else repr(error))
+    note = None
+    if error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        note = bad_input, number, str(error) if bad_input or number else repr(error)
     notes = [note] if comm is None else comm.allgather(note)
     if error is not None and (not bad_input or len(notes) == 1):
         raise error
-    for rank, (said_bad_input, message) in ((r, n) for r, n in enumerate(notes) if n is not None):
+    for rank, (said_bad_input, number, message) in (
+        (r, n) for r, n in enumerate(notes) if n is not None
+    ):
         if said_bad_input:
             raise InputError(message)
+        if number:
+            raise OSError(number, f"rank {rank} raised {message}")
         raise RuntimeError(f"rank {rank} raised {message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 import time
@@ -11,9 +12,11 @@ from typing import Any, NoReturn
 
 import click
 
-from fesurrogate.cli.common import BAD_INPUT, INTERRUPTED, app
+from fesurrogate.cli.common import BAD_INPUT, INTERRUPTED, STOPPED, app
 from fesurrogate.errors import InputError
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+ROOM = "make room, or name another --output, and give the command again"
 PETSC_OPTION = re.compile(r"-[A-Za-z_][A-Za-z0-9_]+")
 
 
@@ -55,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code, text = BAD_INPUT, f"error: {error}"
     except (Exception, KeyboardInterrupt) as error:
         if _interrupted(error):
-            _leave(comm)
+            _leave(comm, INTERRUPTED, "interrupted")
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            _leave(comm, STOPPED, f"stopped: {error}; {ROOM}")
         traceback.print_exc()
         sys.stderr.flush()
         if comm is not None and comm.size > 1:
@@ -77,14 +82,14 @@ def _interrupted(error: BaseException | None) -> bool:
     return False
 
 
-def _leave(comm: Any) -> NoReturn:
-    """End all ranks after a Ctrl-C: the others may wait for this one, or know nothing of it."""
+def _leave(comm: Any, code: int, said: str) -> NoReturn:
+    """End all ranks: the others may wait for this one, or know nothing of what happened here."""
     if comm is not None and comm.rank > 0:
-        time.sleep(0.5)  # where all were interrupted, rank 0 says so and ends the others
-    print("interrupted", file=sys.stderr, flush=True)
+        time.sleep(0.5)  # where it happened to all, rank 0 says so and ends the others
+    print(said, file=sys.stderr, flush=True)
     if comm is not None and comm.size > 1:
-        comm.Abort(INTERRUPTED)
-    sys.exit(INTERRUPTED)
+        comm.Abort(code)
+    sys.exit(code)
 
 
 def _world(petsc: list[str]) -> Any:
