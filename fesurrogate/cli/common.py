@@ -17,17 +17,19 @@ from fesurrogate.errors import InputError, MissingPackageError
 
 CONVERGED, BAD_INPUT, NOT_CONVERGED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 130
 Config = Annotated[Path, typer.Argument(help="The TOML.", show_default=False)]
-Output = Annotated[Path | None, typer.Option("--output", help="Output folder.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Output folder [default: FOLDER].")]
 Data = Annotated[Path, typer.Argument(help="Folder of a dataset.", show_default=False)]
 Points = Annotated[Path, typer.Argument(help="failed_points.npz of a run.", show_default=False)]
 Beside = Annotated[
-    Path | None, typer.Option("--output", help="Output folder [inspect beside the dataset].")
+    Path | None,
+    typer.Option("--output", help="Output folder [default: inspect beside the dataset]."),
 ]
 Results = Annotated[
     Path | None, typer.Option("--output", help="Folder of results.json [default: FOLDER/KIND].")
 ]
 HomogenizeOutput = Annotated[
-    Path | None, typer.Option("--output", help="Folder of results.json [FOLDER/homogenize].")
+    Path | None,
+    typer.Option("--output", help="Folder of results.json [default: FOLDER/homogenize]."),
 ]
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help='Allow kind = "module:factory" to run your code.')

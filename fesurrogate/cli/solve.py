@@ -92,7 +92,8 @@ def check(
     points: Points,
     point: Annotated[int, typer.Option("--point", help="Number of the point.")] = 0,
     config: Annotated[
-        Path | None, typer.Option("--config", help="The TOML of the Material [that of the run].")
+        Path | None,
+        typer.Option("--config", help="The TOML of the Material [default: that of the run]."),
     ] = None,
     allow_code: AllowCode = False,
 ) -> tuple[int, str]:
