@@ -182,6 +182,25 @@ def test_a_run_whose_learned_folder_is_taken_keeps_its_results(folder: Path) -> 
 
 
 @pytest.mark.mpi
+def test_a_run_that_learned_ends_with_the_direct_answer(folder: Path) -> None:
+    """Certified: the reference answers at the last load, from where the learned model ended."""
+    settings = settings_in(folder)
+    material = settings.material
+    assert material is not None and material.guard is not None
+    wanted = replace(material, guard=replace(material.guard, certify=True, tolerance=0.03))
+    found = run(replace(settings, material=wanted), WORLD, settings.run_folder)
+    truth = run(replace(settings, material=replace(material, kind="ogden")), WORLD)
+    certified, size = found.results.certified, np.linalg.norm(force(truth))
+    assert certified is not None and certified.converged and found.results.converged
+    assert np.linalg.norm(force(found) - force(truth)) < 1e-8 * size
+    own = np.subtract(found.results.history[-1].reaction["right"], force(truth))
+    assert np.linalg.norm(own) > 1e-6 * size  # the learned model's own answer was another
+    assert found.results.reaction == certified.reaction
+    assert certified.leads == 0 and 0 < certified.newton_iterations <= 3
+    assert found.results.history[-1].fallback != {"deviation": 225}
+
+
+@pytest.mark.mpi
 def test_a_surrogate_that_is_no_model_leads_a_run_that_learns(folder: Path) -> None:
     """The model of the run is in the run alone: it cannot lead it."""
     settings = settings_in(folder)
@@ -349,7 +368,6 @@ def test_two_runs_side_by_side_do_no_harm(folder: Path) -> None:
 
 REFUSED = {  # what the message must say, and the change that it is about
     "policy": ("tolerance = 0.01", 'tolerance = 0.01\npolicy = "warn"'),
-    "certify": ("tolerance = 0.01", "tolerance = 0.01\ncertify = true"),
     "model": ("[material.learning]", '[material.network]\nmodel = "m"\n[material.learning]'),
     "dataset": ("first = 140", 'start = "nowhere"'),
     "at least 120": ("first = 140", "samples = 10"),

@@ -42,11 +42,6 @@ def check_learning(table: MaterialSettings, where: str) -> None:
                 f"guard.policy is {guard.policy!r}; expected 'fallback': one learns from the "
                 "points that fall back"
             )
-        if guard.certify:
-            raise InputError(
-                "guard.certify asks for one model from begin to end; leave it out, and certify a "
-                "run with the model that this one leaves behind"
-            )
         if network.model is not None or network.servers or network.device != "cpu":
             raise InputError(
                 "[network] names a model or a device; leave it out: the model comes from the run, "

@@ -6,7 +6,8 @@ the direct answer, to the tolerance of a direct run, whatever the surrogate is w
 
 The reference is asked at every point of the surrogate's solution. The surrogate, set right there
 (:class:`~fesurrogate.combine.corrected.Corrected`), then leads closer to the answer than a Newton
-step would, for nothing; Newton goes on from there, mostly without a step.
+step would, for nothing; Newton goes on from there, mostly without a step. What has learned in the
+run leads nothing: Newton goes on from its solution.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fesurrogate.build.predictor import led, without_cells
 from fesurrogate.build.problem import MacroModel, build_problem
 from fesurrogate.config import Settings
 from fesurrogate.config.material import MaterialSettings
+from fesurrogate.errors import InputError
 from fesurrogate.fem.output import FieldWriter
 from fesurrogate.results import CertifiedResults
 from fesurrogate.run.figures import stress_tensors
@@ -42,14 +44,15 @@ class Certification:
 
     Attributes:
         model: The surrogate's.
-        direct: In which the reference answers wherever a guard says ``certify``.
-        led: How the surrogate leads that.
+        direct: In which the reference answers wherever a guard says ``certify`` or a Material
+            learns.
+        led: How the surrogate leads that; None where a Material learns.
         history: Whether the answer depends on the way to the last load.
     """
 
     model: MacroModel
     direct: MacroModel
-    led: Led
+    led: Led | None
     history: bool
 
 
@@ -64,13 +67,21 @@ def prepare(
         stop: Asked now and then whether to stop.
 
     Raises:
-        InputError: On all ranks: a Material cannot be built.
+        InputError: On all ranks: a Material cannot be built, or one learns beside one with history.
     """
     comm, settings = model.mesh.mesh.comm, model.settings.with_tables(_reference)
     direct = build_problem(settings, comm, allow_code=allow_code, beside=model)
     direct.problem.stop = stop
-    surrogate = led(direct, without_cells(model.settings), allow_code=allow_code, stop=stop)
     history = any(field.material.num_state for field in direct.fields.values())
+    surrogate = None
+    if not any(table.learns for table in model.settings.tables.values()):
+        surrogate = led(direct, without_cells(model.settings), allow_code=allow_code, stop=stop)
+    elif history:
+        raise InputError(
+            "guard.certify with history solves every increment again, led by models that are there "
+            "from the start, and here one is learned in the run; leave certify out, and certify a "
+            "run with the model that this one leaves behind"
+        )
     return Certification(model, direct, surrogate, history)
 
 
@@ -90,13 +101,14 @@ def certify(prepared: Certification, output: Path | None = None) -> CertifiedRes
     end = model.settings.steps.end_times[-1]
     start = model.u.x.array.copy()
     direct.apply_load(end)
-    prepared.led.apply_load(end)
     direct.u.x.array[:] = start
     largest = model.problem.largest_residual
     tolerance = SHARE * direct.problem.relative_tolerance * largest
     way: tuple[float, ...] = ()
-    if not direct.problem.stopped() and direct.problem.initial_residual(1.0) > tolerance:
-        way = prepared.led.lead(1.0, atol=SHARE * tolerance)
+    leader = None if direct.problem.stopped() else prepared.led
+    if leader is not None and direct.problem.initial_residual(1.0) > tolerance:
+        leader.apply_load(end)
+        way = leader.lead(1.0, atol=SHARE * tolerance)
     found = direct.problem.solve(atol=tolerance)
     if way and not (found.converged or found.interrupted):
         direct.u.x.array[:] = start
@@ -129,7 +141,8 @@ def found_out(
     comm = model.mesh.mesh.comm
     before, after = model.measure(), direct.measure() if converged else ({}, {})
     tallies = [field.tally for field in direct.fields.values()]
-    beside = prepared.led.counts()  # cells without a guard, which are solved to lead, too
+    # cells without a guard, which are solved to lead, too
+    beside = prepared.led.counts() if prepared.led else {}
 
     def total(name: str) -> int:
         return int(comm.allreduce(sum(t.counts[name] for t in tallies))) + beside.get(name, 0)
@@ -138,7 +151,7 @@ def found_out(
         converged=converged,
         rve_solves=total("rve_solves"),
         micro_iterations=total("micro_iterations"),
-        leads=prepared.led.leads,
+        leads=prepared.led.leads if prepared.led else 0,
         reaction=after[0],
         probes=after[1],
         changes=_changes(before, after),
@@ -179,8 +192,8 @@ def increment_writer(direct: MacroModel, output: Path, *, keep: int = 0) -> Call
 
 
 def _reference(table: MaterialSettings) -> MaterialSettings:
-    """Return the table of the reference in place of one that is certified."""
-    if not (table.guarded and table.guard and table.guard.certify):
+    """Return the table of the reference in place of one that is certified, or that learns."""
+    if table.guard is None or not (table.learns or (table.guarded and table.guard.certify)):
         return table
     return replace(table, kind=table.guard.reference)
 
