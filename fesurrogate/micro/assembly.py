@@ -99,9 +99,10 @@ class CellAssembly:
         self._residual_form = fem.form(sum(residual))
         self._tangent_form = fem.form(sum(jacobian))
         self.force: Array = np.zeros(V.dofmap.index_map.size_local * V.dofmap.index_map_bs)
-        self._csr = fem.create_matrix(self._tangent_form, block_mode=la.BlockMode.expanded)
-        arrays = (self._csr.data, self._csr.indices, self._csr.indptr)
-        self.stiffness = sp.csr_matrix(arrays, shape=(len(self.force),) * 2)
+        self._csr = fem.create_matrix(self._tangent_form, block_mode=la.BlockMode.compact)
+        blocks = self._csr.data.reshape(-1, *self._csr.block_size)  # filled sooner than entries
+        arrays = (blocks, self._csr.indices, self._csr.indptr)
+        self.stiffness = sp.bsr_matrix(arrays, shape=(len(self.force),) * 2)
         assert np.shares_memory(self.stiffness.data, self._csr.data)
         self._widths = {
             name: field.num_points * field.material.num_state for name, field in self.fields.items()

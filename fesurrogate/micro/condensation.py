@@ -84,7 +84,8 @@ class CellProblem:
         self.force, self.stiffness = self.assembly.force, self.assembly.stiffness  # f, K
         self._strain: Array = np.zeros(0)  # the last one, and
         self._affine: Array = np.zeros(0)  # X (strain - rest)
-        self._assembled: Array = np.zeros(0)  # displacement of the force that is at hand
+        self._at: Array | None = None  # fluctuation of the force that is at hand, and
+        self._restricted: Array | None = None  # Tᵀ f
         V = self.assembly.u.function_space
         x = V.tabulate_dof_coordinates()[:, : cell.mesh.geometry.dim]
         self.modes = affine_modes(kinematics, x)  # X
@@ -127,19 +128,24 @@ class CellProblem:
         tangent: bool = False,
     ) -> None:
         """Assemble the force f, and K if asked for, at a macro strain and a fluctuation."""
-        u = self._displacement(strain, q)
-        self.assembly.u.x.array[:] = u
-        if not (self.assembly.symmetric and np.array_equal(u, self._assembled)):
+        self._set_strain(strain)
+        if not (self.assembly.symmetric and self._stands_at(q)):
+            self._move_to(q)
             self.assembly.assemble_force()
-            self._assembled = u
+            self._at, self._restricted = q.copy(), None
         if tangent:
             self.assembly.assemble_stiffness()
 
-    def _displacement(self, strain: Array, q: Array) -> Array:
-        if not np.array_equal(strain, self._strain):
-            self._strain = strain.copy()
+    def _set_strain(self, strain: Array) -> None:
+        if strain is not self._strain and not np.array_equal(strain, self._strain):
+            self._strain, self._at = strain.copy(), None
             self._affine = self.modes @ (strain - self.kinematics.rest)
-        return np.asarray(self._affine + self.prolongation @ q)
+
+    def _stands_at(self, q: Array) -> bool:
+        return self._at is not None and bool((q == self._at).all())
+
+    def _move_to(self, q: Array) -> None:
+        self.assembly.u.x.array[:] = self._affine + self.prolongation @ q
 
     def set_parameters(
         self,
@@ -149,7 +155,7 @@ class CellProblem:
         if self._parameters is None or not np.array_equal(values, self._parameters):
             self._parameters = values.copy()
             self._possible = self.assembly.set_parameters(values)
-            self._assembled = np.zeros(0)
+            self._at = None
             if self._possible:
                 self.start_increment(self.assembly.initial_state(), 1.0)
                 self.assemble(self.kinematics.rest, np.zeros(self.num_unknowns), tangent=True)
@@ -170,12 +176,16 @@ class CellProblem:
 
     def _residual(self, q: Array) -> Array:
         self.assemble(self._strain, q)
-        return self.solver.restrict(self.force)
+        if self._restricted is None:
+            self._restricted = self.solver.restrict(self.force)
+        return self._restricted
 
     def _assemble_stiffness(self, q: Array) -> None:
         # SNES asks for the Jacobian where it last accepted a residual; a line search may have
         # tried further points since, so the displacement is set anew.
-        self.assembly.u.x.array[:] = self._displacement(self._strain, q)
+        if not self._stands_at(q):
+            self._at = None
+            self._move_to(q)
         self.assembly.assemble_stiffness()
 
     def equilibrate(
@@ -200,8 +210,8 @@ class CellProblem:
         """
         self.taken = None
         self.assembly.restart()
-        self.assemble(strain, np.zeros(self.num_unknowns))
-        cold = float(np.linalg.norm(self.solver.restrict(self.force)))
+        self._set_strain(strain)
+        cold = float(np.linalg.norm(self._residual(np.zeros(self.num_unknowns))))
         if not np.isfinite(cold):
             return guess, 0, False
         rounding = ROUNDING * self._force_scale * (float(np.linalg.norm(strain)) + 1e-3)
@@ -216,7 +226,7 @@ class CellProblem:
         return self.solver.solve(
             guess, cold=cold, tolerance=tolerance, tangent=tangent,
             columns=columns and self.taken is not False,
-            turn=rotation_of(self.kinematics, strain),
+            rotation=partial(rotation_of, self.kinematics, strain),
         )  # fmt: skip
 
     def condense(

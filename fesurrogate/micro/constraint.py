@@ -129,14 +129,18 @@ def blocked(
 
 
 def galerkin_map(
-    indptr: NDArray,
-    indices: NDArray,
+    stiffness: sp.bsr_matrix,  # (n, n)
     prolongation: sp.csr_matrix,  # (n, q)
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], sp.csr_matrix]:
     """Return the CSR pattern of TᵀKT and the sparse map from K's values to its values.
 
-    A numeric triple product is then one sparse matrix-vector product over the stored values.
+    A numeric triple product is then one sparse matrix-vector product over the stored values, block
+    by block as they lie in memory.
     """
+    blocks, structure = stiffness.data, (stiffness.indices, stiffness.indptr)
+    place = np.arange(blocks.size).reshape(blocks.shape)
+    entrywise = sp.bsr_matrix((place, *structure), shape=stiffness.shape).tocsr()
+    indptr, indices = entrywise.indptr, entrywise.indices
     n, q = prolongation.shape
     T, starts = prolongation, prolongation.indptr
     count = np.diff(starts)  # entries in a row of T
@@ -149,7 +153,7 @@ def galerkin_map(
     right_entry = starts[indices[source]] + within % right
     keys = T.indices[left_entry].astype(np.int64) * q + T.indices[right_entry]
     entries, target = np.unique(keys, return_inverse=True)
-    values = (T.data[left_entry] * T.data[right_entry], (target, source))
+    values = (T.data[left_entry] * T.data[right_entry], (target, entrywise.data[source]))
     mapping = sp.csr_matrix(values, shape=(len(entries), len(indices)))
     new_indptr = np.searchsorted(entries // q, np.arange(q + 1)).astype(np.int32)
     return new_indptr, (entries % q).astype(np.int32), mapping

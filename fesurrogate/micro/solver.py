@@ -25,14 +25,16 @@ from fesurrogate.micro.iterative import set_iteration
 from fesurrogate.micro.start import accelerated_start
 
 MOST_STEPS = 30  # of the start
-HANDOVER = 1e-4  # of the residual without fluctuation, from the start to Newton's method
+HANDOVER = 3e-4  # of the residual without fluctuation, from the start to Newton's method
 KEEP = 0.2  # a step that leaves less of the residual than this keeps its factorisation
 CONTRACTION = 0.1  # a repeated solve that leaves more than this of the load is one too many
 MOST_REPEATS = 40
 STEP = 1 / 3  # of the residual is what a step of the start leaves, as a rule
+FACTORISATION = {1: (4.0, 0.0), 2: (0.2, 0.4), 3: (0.065, 2 / 3)}
+"""A stiffness and its factorisation cost as much as c n^e steps of the start in a cell of n
+unknowns: c and e for each dimension, as measured at 1,000 and 10,000 unknowns."""
 PATIENCE = {1: (0.0, 0.0), 2: (0.03, 1 / 2), 3: (0.065, 2 / 3)}
-"""A factorisation costs as much as c n^e steps of the start in a cell of n unknowns: c and e for
-each dimension, as measured at 1,000 and 10,000 unknowns."""
+"""The same of the steps that are waited for where columns of the tangent will be needed too."""
 
 
 @final
@@ -53,7 +55,7 @@ class CellSolver:
 
     def __init__(
         self,
-        stiffness: sp.csr_matrix,  # (nodes * bs, nodes * bs)
+        stiffness: sp.bsr_matrix,  # (nodes * bs, nodes * bs)
         prolongation: sp.csr_matrix,  # (nodes * bs, unknowns)
         *,
         residual: Callable[[Array], Array],
@@ -67,9 +69,7 @@ class CellSolver:
         self._stiffness, self._symmetric, self._prefix = stiffness, symmetric, prefix
         self._prolongation, self._restriction = prolongation, prolongation.T.tocsr()
         self._residual, self._assemble_stiffness = residual, assemble_stiffness
-        indptr, indices, self._galerkin = galerkin_map(
-            stiffness.indptr, stiffness.indices, prolongation
-        )
+        indptr, indices, self._galerkin = galerkin_map(stiffness, prolongation)
         size, comm = prolongation.shape[1], PETSc.COMM_SELF
         self._snes = snes = PETSc.SNES().create(comm)
         snes.setOptionsPrefix(prefix)
@@ -86,7 +86,9 @@ class CellSolver:
         self._iterative = snes.ksp.getType() != "preonly"
 
         factor, exponent = PATIENCE[dimension]
-        self._patience = factor * size**exponent  # steps of the start that a factorisation costs
+        self._patience = factor * size**exponent
+        factor, exponent = FACTORISATION[dimension]
+        self._factorisation = factor * size**exponent  # in steps of the start
         self._values = np.zeros(len(indices))
         self._pattern = (indices, indptr)
         self._matrix = PETSc.Mat().createAIJWithArrays(
@@ -103,7 +105,8 @@ class CellSolver:
         self._keeps = False  # whether a factorisation may serve several steps
         self._norm = 0.0  # of the residual where SNES last asked for the Jacobian
         self._reference: PETSc.KSP | None = None
-        self._turn: Array | None = None  # of the point, with it the reference
+        self._rotation: Callable[[], Array | None] | None = None  # of the point, until asked for,
+        self._turn: Array | None = None  # and then what it said: the reference turns with it
         self._ksp: PETSc.KSP | None = None  # what holds a factorisation for this point
         self._work = self._solution.duplicate()
         self._dense: dict[int, tuple[PETSc.Mat, PETSc.Mat]] = {}  # of as many columns
@@ -146,7 +149,7 @@ class CellSolver:
         tolerance: float,
         tangent: bool,
         columns: bool = False,
-        turn: Array | None = None,  # (components, components)
+        rotation: Callable[[], Array | None] = lambda: None,  # of (components, components)
     ) -> tuple[Array, int, bool]:
         """Return the unknowns in equilibrium, the iterations, and whether they are.
 
@@ -154,22 +157,25 @@ class CellSolver:
             guess: Where to start.
             cold: Norm of the residual without fluctuation.
             tolerance: Norm of the residual in equilibrium.
-            turn: Rotation of the cell as a whole: the start turns its stiffness with it.
-            tangent: Whether linear answers will be asked for. If not, the start goes on as long as
-                it gets on, and the point may need no factorisation at all.
+            rotation: Of the cell as a whole: the start turns its stiffness with it.
+            tangent: Whether linear answers will be asked for. If not, the point may need no
+                factorisation: the start goes on where that costs less.
             columns: Whether these are known nearly: then too a point may need none.
         """
-        self._turn = turn
+        self._rotation, self._turn = rotation, None
         if self._reference is None:
             return self._newton(guess, tolerance)
-        if tangent and columns and not self._iterative:
-            norm = float(np.linalg.norm(self._residual(guess)))
-            tangent = not norm * STEP**self._patience <= tolerance
+        factorises = tangent
+        if not self._iterative and (columns or not tangent):
+            begun, worth = float(np.linalg.norm(self._residual(guess))), self._patience
+            if not tangent:
+                begun, worth = min(begun, HANDOVER * cold), self._factorisation
+            factorises = not begun * STEP**worth <= tolerance
         near, steps = accelerated_start(
             self._residual,
             self._approach,
             guess,
-            target=max(tolerance, HANDOVER * cold) if tangent else tolerance,
+            target=max(tolerance, HANDOVER * cold) if factorises else tolerance,
             most=min(MOST_STEPS, self._most),
         )
         q, iterations, ok = self._newton(near, tolerance, before=steps)
@@ -181,13 +187,18 @@ class CellSolver:
     def _approach(self, residual: Array) -> Array:
         """Return R K0⁻¹ Rᵀ of a residual, with the stiffness K0 at rest and the rotation R."""
         assert self._reference is not None
-        turn = self._turn
+        turn = self._turned()
         if turn is not None:
             residual = (residual.reshape(-1, len(turn)) @ turn).ravel()
         self._work.setArray(residual)
         self._reference.solve(self._work, self._solution)
         answer = self._solution.getArray().copy()
         return answer if turn is None else (answer.reshape(-1, len(turn)) @ turn.T).ravel()
+
+    def _turned(self) -> Array | None:  # (components, components)
+        if self._rotation is not None:
+            self._turn, self._rotation = self._rotation(), None
+        return self._turn
 
     def _approach_columns(
         self,
@@ -197,7 +208,7 @@ class CellSolver:
         assert self._reference is not None
         if residual.shape[1] == 1:
             return self._approach(residual[:, 0])[:, None]
-        turn, shape = self._turn, residual.shape
+        turn, shape = self._turned(), residual.shape
         if turn is not None:
             residual = (turn.T @ residual.reshape(-1, len(turn), shape[1])).reshape(shape)
         answer = self._columns(self._reference, residual)
@@ -232,7 +243,7 @@ class CellSolver:
         self._update_matrix()
 
     def _update_matrix(self) -> None:
-        self._values[:] = self._galerkin @ self._stiffness.data
+        self._values[:] = self._galerkin @ self._stiffness.data.ravel()
         self._matrix.stateIncrease()
         self._matrix.assemble()
 
