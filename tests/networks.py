@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from fesurrogate.data.sampling import stretches
 from fesurrogate.kinematics import Kinematics
-from fesurrogate.surrogate import EnergyNetwork
+from fesurrogate.surrogate import EnergyNetwork, Network
 
 
 def random_energy(
@@ -27,3 +28,29 @@ def random_energy(
     network.scaling.centre.copy_(torch.rand(centre.shape, generator=generator))
     network.scaling.width.copy_(0.5 + torch.rand(centre.shape, generator=generator))
     return network
+
+
+def assert_derivatives_of_energy(network: Network, tolerance: float) -> None:
+    """Assert that what is written by hand is what automatic differentiation finds.
+
+    Args:
+        network: Of the energy.
+        tolerance: Of the stress; second derivatives may err ten times as much.
+    """
+    count, names = 5, len(network.parameter_names)
+    strain = torch.from_numpy(stretches(network.kinematics, count, 0.2)[:, 0])
+    parameters = torch.rand(count, names, generator=torch.Generator().manual_seed(1)).double()
+
+    def energy(row: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+        return network(row[None], parameters=parameter[None], tangent=False).energy[0]
+
+    answer = network(strain, parameters=parameters, sensitivity=names > 0)
+    of = torch.func
+    expected = {"stress": of.grad(energy), "tangent": of.hessian(energy)}
+    if names:
+        expected["sensitivity"] = of.jacrev(of.grad(energy), argnums=1)
+    for name, derivative in expected.items():
+        exact = of.vmap(derivative)(strain, parameters)
+        assert float(exact.abs().max()) > 1e-3
+        allowed = tolerance if name == "stress" else 10 * tolerance
+        torch.testing.assert_close(getattr(answer, name), exact, rtol=allowed, atol=allowed)

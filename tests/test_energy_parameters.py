@@ -18,7 +18,7 @@ from fesurrogate.laws import NeoHookean
 
 torch = pytest.importorskip("torch")
 
-from networks import random_energy  # noqa: E402
+from networks import assert_derivatives_of_energy, random_energy  # noqa: E402
 
 from fesurrogate.surrogate import NetworkMaterial, load_network_material, save_model  # noqa: E402
 from fesurrogate.train import errors_on, fit  # noqa: E402
@@ -33,21 +33,7 @@ def test_derivatives_are_those_of_automatic_differentiation(
     kinematics: Kinematics, symmetry: str
 ) -> None:
     network = random_energy(kinematics, parameter_names=NAMES, symmetry=symmetry, exponentials=2)
-    strain = torch.from_numpy(stretches(kinematics, 5, 0.2)[:, 0])
-    parameters = torch.rand(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-
-    def energy(row: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-        return network(row[None], parameters=parameter[None], tangent=False).energy[0]
-
-    answer = network(strain, parameters=parameters, sensitivity=True)
-    of = torch.func
-    expected = {
-        "stress": of.vmap(of.grad(energy))(strain, parameters),
-        "tangent": of.vmap(of.hessian(energy))(strain, parameters),
-        "sensitivity": of.vmap(of.jacrev(of.grad(energy), argnums=1))(strain, parameters),
-    }
-    for name, exact in expected.items():
-        torch.testing.assert_close(getattr(answer, name), exact, rtol=1e-11, atol=1e-11)
+    assert_derivatives_of_energy(network, 1e-12)
 
 
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)

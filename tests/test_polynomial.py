@@ -18,6 +18,8 @@ from fesurrogate.laws import Linear, NeoHookean, Ogden, isotropic_stiffness
 
 torch = pytest.importorskip("torch")
 
+from networks import assert_derivatives_of_energy  # noqa: E402
+
 from fesurrogate.surrogate import NetworkMaterial, load_model, save_model  # noqa: E402
 from fesurrogate.surrogate.biot import anticommutator, biot_strain  # noqa: E402
 from fesurrogate.surrogate.objective import components  # noqa: E402
@@ -87,25 +89,7 @@ def test_biot_strain_keeps_the_digits_of_small_strains(gdim: int, size: float) -
 def test_derivatives_are_those_of_automatic_differentiation(
     kinematics: Kinematics, names: tuple[str, ...]
 ) -> None:
-    network = random_polynomial(kinematics, names=names)
-    strain = torch.from_numpy(stretches(kinematics, 4, 0.2)[:, 0])
-    parameters = torch.rand(4, len(names), generator=torch.Generator().manual_seed(1)).double()
-
-    def energy(row: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-        return network(row[None], parameters=parameter[None], tangent=False).energy[0]
-
-    answer = network(strain, parameters=parameters, sensitivity=True)
-    of = torch.func
-    expected = {
-        "stress": of.vmap(of.grad(energy))(strain, parameters),
-        "tangent": of.vmap(of.hessian(energy))(strain, parameters),
-    }
-    if names:
-        slopes = of.vmap(of.jacrev(of.grad(energy), argnums=1))
-        expected["sensitivity"] = slopes(strain, parameters)
-    for name, exact in expected.items():
-        assert float(exact.abs().max()) > 1e-3
-        torch.testing.assert_close(getattr(answer, name), exact, rtol=1e-10, atol=1e-10)
+    assert_derivatives_of_energy(random_polynomial(kinematics, names=names), 1e-11)
 
 
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)

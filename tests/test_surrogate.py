@@ -16,7 +16,7 @@ from fesurrogate.laws import Linear
 
 torch = pytest.importorskip("torch")
 
-from networks import random_energy  # noqa: E402
+from networks import assert_derivatives_of_energy, random_energy  # noqa: E402
 
 from fesurrogate.surrogate import (  # noqa: E402
     EnergyNetwork,
@@ -34,17 +34,7 @@ KINEMATICS = [Kinematics(d, m) for d in (2, 3) for m in ("small", "finite", "gra
 def test_derivatives_are_those_of_automatic_differentiation(
     kinematics: Kinematics, hidden: tuple[int, ...]
 ) -> None:
-    network = random_energy(kinematics, hidden)
-    strain = torch.from_numpy(stretches(kinematics, 5, 0.2)[:, 0])
-
-    def energy(row: torch.Tensor) -> torch.Tensor:
-        return network(row[None], tangent=False).energy[0]
-
-    answer = network(strain)
-    gradient = torch.func.vmap(torch.func.grad(energy))(strain)
-    hessian = torch.func.vmap(torch.func.hessian(energy))(strain)
-    torch.testing.assert_close(answer.stress, gradient, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(answer.tangent, hessian, rtol=1e-11, atol=1e-11)
+    assert_derivatives_of_energy(random_energy(kinematics, hidden), 1e-12)
 
 
 @pytest.mark.parametrize("kinematics", KINEMATICS, ids=str)

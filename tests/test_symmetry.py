@@ -19,7 +19,7 @@ from fesurrogate.laws import Linear, Ogden, TransverselyIsotropic, isotropic_sti
 
 torch = pytest.importorskip("torch")
 
-from networks import random_energy  # noqa: E402
+from networks import assert_derivatives_of_energy, random_energy  # noqa: E402
 
 from fesurrogate.surrogate import NetworkMaterial, load_model, save_model  # noqa: E402
 from fesurrogate.surrogate.polynomial import PolynomialMap  # noqa: E402
@@ -44,16 +44,7 @@ def test_derivatives_are_those_of_automatic_differentiation(
     kinematics: Kinematics, symmetry: str
 ) -> None:
     network = random_energy(kinematics, exponentials=2, **options(kinematics, symmetry))
-    strain = torch.from_numpy(stretches(kinematics, 4, 0.2)[:, 0])
-
-    def energy(row: torch.Tensor) -> torch.Tensor:
-        return network(row[None], tangent=False).energy[0]
-
-    answer = network(strain)
-    gradient = torch.func.vmap(torch.func.grad(energy))(strain)
-    hessian = torch.func.vmap(torch.func.hessian(energy))(strain)
-    torch.testing.assert_close(answer.stress, gradient, rtol=1e-11, atol=1e-11)
-    torch.testing.assert_close(answer.tangent, hessian, rtol=1e-10, atol=1e-10)
+    assert_derivatives_of_energy(network, 1e-11)
 
 
 @cases
