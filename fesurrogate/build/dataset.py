@@ -22,6 +22,7 @@ from fesurrogate.data.manifest import ADDED, FORMAT, Manifest
 from fesurrogate.data.manifest import NAME as MANIFEST
 from fesurrogate.data.store import Writer, begin, finish, intact, new_uid, read_dataset, stored
 from fesurrogate.errors import InputError
+from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
 from fesurrogate.material import Material
 from fesurrogate.progress import progress_bar
 from fesurrogate.results import versions
@@ -89,7 +90,10 @@ def ensure_dataset(
     if settings.material is None:
         raise InputError("generate: there is no [material] table to sample from")
     wanted, path = settings.generate, settings.dataset
+    turned = set(ROTATION_NAMES[settings.kinematics.gdim]) if settings.material.rotated else set()
+    rotated = bool(turned & set(wanted.parameters))  # else what is turned is sampled as it is
     lacking = set(settings.material.parameters or ()) - set(wanted.parameters)
+    lacking -= set() if rotated else turned
     if lacking:
         raise InputError(
             f"generate.parameters lacks {', '.join(sorted(lacking))} of [material.parameters], "
@@ -97,7 +101,10 @@ def ensure_dataset(
             + ", ".join(f'"{name}" = [low, high]' for name in sorted(lacking))
         )
     ranges: dict[str, float | str] = dict.fromkeys(wanted.parameters, 0.0)
-    table = replace(settings.material, kind=wanted.source, parameters=ranges or None, guard=None)
+    table = replace(
+        settings.material, kind=wanted.source, parameters=ranges or None, guard=None,
+        rotated=rotated,
+    )  # fmt: skip
     if table.rve is not None:
         table = replace(table, rve=replace(table.rve, initial_guess="previous"))
     source = identify_material(table, settings, comm, ranges=True, allow_code=allow_code)

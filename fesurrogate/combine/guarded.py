@@ -242,7 +242,7 @@ def _check_match(surrogate: Material, reference: Material) -> None:
         if ours != theirs:
             raise InputError(
                 f"Guarded: the surrogate's {name} is {ours}, the reference's {theirs}; "
-                "expected the same"
+                "expected the same: train it on data of the reference"
             )
     if bool(surrogate.num_state) != bool(reference.num_state):
         raise InputError(
