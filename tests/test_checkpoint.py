@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 import pytest
 from faults import PLATE
 from mpi4py import MPI
-from ranks import BITWISE
+from ranks import BITWISE, shared_folder
 
 from fesurrogate.checkpoint.archive import ArchiveWriter, read_archive
 from fesurrogate.checkpoint.cells import node_values, original_numbers
@@ -33,16 +31,13 @@ serial = pytest.mark.skipif(WORLD.size > 1, reason="of one process")
 
 
 @pytest.fixture(name="folder")
-def shared_folder() -> Iterator[Path]:
+def plate_folder() -> Iterator[Path]:
     """A folder that all ranks share, with the plate."""
-    path = Path(WORLD.bcast(tempfile.mkdtemp() if WORLD.rank == 0 else None))
-    if WORLD.rank == 0:
-        (path / "plate.toml").write_text(PLATE)
-    WORLD.Barrier()
-    yield path
-    WORLD.Barrier()
-    if WORLD.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        if WORLD.rank == 0:
+            (path / "plate.toml").write_text(PLATE)
+        WORLD.Barrier()
+        yield path
 
 
 class After:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mpi4py import MPI
+from ranks import shared_folder
 
 from fesurrogate.build import ensure_dataset, ensure_model, first_rank_first, load_material
 from fesurrogate.build.problem import build_problem
@@ -98,14 +97,11 @@ def gmsh_square(path: Path, size: int, *, invert: bool = False) -> None:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that all ranks share, with a cell of one constant in two phases."""
-    path = Path(WORLD.bcast(tempfile.mkdtemp() if WORLD.rank == 0 else None))
-    if WORLD.rank == 0:
-        gmsh_square(path / "cell.msh", 2)
-    WORLD.Barrier()
-    yield path
-    WORLD.Barrier()
-    if WORLD.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        if WORLD.rank == 0:
+            gmsh_square(path / "cell.msh", 2)
+        WORLD.Barrier()
+        yield path
 
 
 def write(folder: Path, *changes: tuple[str, str], name: str = "case.toml") -> Path:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mpi4py import MPI
+from ranks import shared_folder
 from test_cli import ends
 
 from fesurrogate import Kinematics
@@ -58,11 +57,8 @@ ELASTIC = {
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that all ranks share."""
-    path = Path(WORLD.bcast(tempfile.mkdtemp() if WORLD.rank == 0 else None))
-    yield path
-    WORLD.Barrier()
-    if WORLD.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        yield path
 
 
 def write(folder: Path, *changes: tuple[str, str], more: str = "", name: str = "cell.toml") -> Path:

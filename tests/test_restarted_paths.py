@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from faults import PLATE
 from mpi4py import MPI
-from ranks import assert_same
+from ranks import assert_same, shared_folder
 from test_checkpoint import After, solve
 
 from fesurrogate.data.dataset import Dataset
@@ -24,16 +22,13 @@ NONE = ("pictures = false", "pictures = false\nfields = false")
 
 
 @pytest.fixture(name="folder")
-def shared_folder() -> Iterator[Path]:
+def plate_folder() -> Iterator[Path]:
     """A folder that all ranks share."""
-    path = Path(WORLD.bcast(tempfile.mkdtemp() if WORLD.rank == 0 else None))
-    if WORLD.rank == 0:
-        (path / "plate.toml").write_text(PLATE)
-    WORLD.Barrier()
-    yield path
-    WORLD.Barrier()
-    if WORLD.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        if WORLD.rank == 0:
+            (path / "plate.toml").write_text(PLATE)
+        WORLD.Barrier()
+        yield path
 
 
 def assert_same_paths(one: Dataset, other: Dataset, rtol: float = 1e-7) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mpi4py import MPI
+from ranks import shared_folder
 
 from fesurrogate.build.problem import build_problem
 from fesurrogate.build.serving import Serving, serving_of
@@ -72,14 +71,11 @@ def folder() -> Iterator[Path]:
 
     from fesurrogate.surrogate import save_model
 
-    path = Path(COMM.bcast(tempfile.mkdtemp() if COMM.rank == 0 else None))
-    if COMM.rank == 0:
-        save_model(path / "model.safetensors", random_energy(Kinematics(2, "finite")))
-    COMM.Barrier()
-    yield path
-    COMM.Barrier()
-    if COMM.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        if COMM.rank == 0:
+            save_model(path / "model.safetensors", random_energy(Kinematics(2, "finite")))
+        COMM.Barrier()
+        yield path
 
 
 def written(folder: Path, network: str) -> Path:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mpi4py import MPI
+from ranks import shared_folder
 from test_cli import gmsh_square
 
 from fesurrogate.build.problem import build_problem
@@ -35,11 +34,8 @@ LAW = NeoHookean(2, shear_modulus=1.0, lame=2.0)
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that all ranks share."""
-    path = Path(COMM.bcast(tempfile.mkdtemp() if COMM.rank == 0 else None))
-    yield path
-    COMM.Barrier()
-    if COMM.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        yield path
 
 
 def written(folder: Path, text: str, name: str = "case.toml") -> Path:
@@ -250,12 +246,23 @@ def test_formulas_of_a_run_are_ranges_of_the_data(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ranges", "names"),
+    [("", ()), ('[generate.parameters]\n"angle" = [0.0, 1.0]', ("angle",))],
+    ids=["as it is", "turned"],
+)
+def test_what_is_rotated_is_sampled_as_it_is_unless_angles_are_asked_for(
+    folder: Path, ranges: str, names: tuple[str, ...]
+) -> None:
+    text = SAMPLED.format(material="rotated = true", generate=ranges)
+    assert ends("generate", written(folder, text)) == 0
+    assert read_dataset(folder / "out" / "dataset").parameter_names == names
+
+
+@pytest.mark.parametrize(
     ("material", "generate", "said"),
     [
         (FORMULA, "", 'lacks hard.young of [material.parameters], whose values are those of a run: '
                       'give the range that is sampled, "hard.young" = [low, high]'),
-        ("rotated = true", "",
-         "generate.parameters: none given; kind 'rve' needs angle: write \"angle\" = [low, high]"),
         ("", '[generate.parameters]\n"hard.yuong" = [1.0, 2.0]',
          "parameters are ['hard.yuong']; expected each once, out of soft.young"),
         (FORMULA, '[generate.parameters]\n"hard.young" = [5.0, 3.0]',
