@@ -23,7 +23,7 @@ class Faulty(Material):
 
     Args:
         kinematics: Of small strain.
-        fault: ``nan``, ``raise``, ``slow``, ``terminate`` or ``none``.
+        fault: ``nan``, ``nan_tangent``, ``raise``, ``slow``, ``terminate`` or ``none``.
         above: Norm of the strain of a point from which on it breaks.
         repair: Whether it works where the step is shorter than ``above_dt``.
     """
@@ -50,6 +50,10 @@ class Faulty(Material):
             stress = response.stress.copy()
             stress[np.argmax(worst)] = np.nan  # says that it is solved
             response = replace(response, stress=stress)
+        elif self.fault == "nan_tangent" and response.tangent is not None:
+            tangent = response.tangent.copy()
+            tangent[np.argmax(worst), 0, 0] = np.nan
+            response = replace(response, tangent=tangent)
         elif self.fault == "raise":
             raise ZeroDivisionError(f"at {int(worst.sum())} points")
         elif self.fault == "slow":

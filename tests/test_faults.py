@@ -52,7 +52,7 @@ def results(folder: Path) -> dict:
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("fault", ["nan", "raise"])
+@pytest.mark.parametrize("fault", ["nan", "nan_tangent", "raise"])
 def test_a_point_that_always_fails_ends_with_code_3_and_can_be_asked_again(
     folder: Path,
     fault: str,

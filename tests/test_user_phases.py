@@ -34,7 +34,7 @@ poisson = 0.3
 ENERGY = """
 import ufl
 from fesurrogate.micro import Phase, linear_elastic
-from fesurrogate.laws import NeoHookean
+from fesurrogate.laws import IsotropicElastic, NeoHookean
 
 def spring(kinematics, constants):
     def energy(strain, modulus):
@@ -55,6 +55,15 @@ def deaf(kinematics, constants):
 
 def broken(kinematics, constants):
     return 1 / 0
+
+class Full(IsotropicElastic):
+    def respond(self, strain, *args, **options):
+        if not len(strain):
+            raise IndexError("no rows")
+        return super().respond(strain, *args, **options)
+
+def full(kinematics, constants):
+    return Full(kinematics, young=1.0, poisson=0.3)
 """
 FIBRES = {
     "young_along": 40.0,
@@ -103,6 +112,12 @@ def test_what_a_factory_must_return(tmp_path, name: str, message: str) -> None:
         load_material(path, allow_code=True)
     with pytest.raises(InputError, match="allow it with --allow-code"):
         load_material(path)
+
+
+def test_a_phase_answers_an_empty_batch(tmp_path) -> None:
+    path = toml(tmp_path, 'kind = "springs:full"')
+    with pytest.raises(InputError, match="Full raised IndexError: no rows, asked for no points"):
+        load_material(path, allow_code=True)
 
 
 def test_the_source_of_a_phase_counts(tmp_path) -> None:

@@ -274,9 +274,13 @@ class MaterialField:
 
         try:
             response = evaluate(slice(None))
-            if np.isfinite(response.stress.sum()):
+            tangent = response.tangent
+            assert tangent is not None, "no tangent was answered"
+            if np.isfinite(response.stress.sum() + tangent.sum()):
                 return response, response.ok, ""
-            return response, response.ok & np.isfinite(response.stress).all(axis=1), ""
+            finite = np.isfinite(response.stress).all(axis=1)
+            finite &= np.isfinite(tangent).all(axis=(1, 2))
+            return response, response.ok & finite, ""
         except MaterialError as raised:  # by all ranks
             return None, np.zeros(self.num_points, dtype=bool), self._said(raised)
         except Exception as raised:

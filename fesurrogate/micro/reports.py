@@ -6,6 +6,8 @@ from typing import final
 
 import numpy as np
 
+from fesurrogate.errors import InputError
+from fesurrogate.fem.failure import first_line
 from fesurrogate.fem.points import point_weights
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
@@ -64,10 +66,20 @@ class CellReports:
 
 
 def numbers_of(material: Material) -> tuple[str, ...]:
-    """Return what a Material reports as a number a point, asked without a point."""
+    """Return what a Material reports as a number a point, asked without a point.
+
+    Raises:
+        InputError: It raises for no points.
+    """
     nothing = np.zeros((0, material.kinematics.size))
     parameters = np.zeros((0, len(material.parameter_names)))
-    report = material.evaluate(nothing, parameters=parameters, tangent=False).report
+    try:
+        report = material.evaluate(nothing, parameters=parameters, tangent=False).report
+    except Exception as error:
+        raise InputError(
+            f"{type(material).__name__} raised {first_line(error)}, asked for no points; expected "
+            "arrays without rows: a batch may be empty"
+        ) from error
     return tuple(
         name
         for name, values in report.items()

@@ -111,6 +111,8 @@ def _asked(material: Material, point: FailedPoint, strain: Array, *, hint: bool)
     said = ", ".join(f"{name} {value:.6g}" for name, value in report.items() if np.ndim(value) == 0)
     if not (response.ok[0] and np.isfinite(response.stress[0]).all()):
         return Answer(None, f"not solved ({said or 'nothing reported'})")
+    if response.tangent is not None and not np.isfinite(response.tangent).all():
+        return Answer(None, f"not solved (the tangent is not finite; {said or 'nothing reported'})")
     return Answer(response.stress[0], f"stress {_numbers(response.stress[0])} ({said})")
 
 
