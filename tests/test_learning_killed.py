@@ -216,4 +216,4 @@ def test_what_was_learned_is_whole_wherever_it_is_killed(tmp_path: Path) -> None
         (b, b),
         (n, b),
         (n, n),
-    }  # no model of samples that are not there
+    }  # a model has its samples
