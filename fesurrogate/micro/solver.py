@@ -25,7 +25,8 @@ from fesurrogate.micro.iterative import set_iteration
 from fesurrogate.micro.start import accelerated_start
 
 MOST_STEPS = 30  # of the start
-HANDOVER = 3e-4  # of the residual without fluctuation, from the start to Newton's method
+NEAR = 1e-3  # of the residual without fluctuation: Newton's method needs no start from there
+HANDOVER = 1e-4  # where the start ends all the same: its factorisation serves columns to 1e-4 too
 KEEP = 0.2  # a step that leaves less of the residual than this keeps its factorisation
 CONTRACTION = 0.1  # a repeated solve that leaves more than this of the load is one too many
 MOST_REPEATS = 40
@@ -165,17 +166,18 @@ class CellSolver:
         self._rotation, self._turn = rotation, None
         if self._reference is None:
             return self._newton(guess, tolerance)
-        factorises = tangent
-        if not self._iterative and (columns or not tangent):
-            begun, worth = float(np.linalg.norm(self._residual(guess))), self._patience
-            if not tangent:
-                begun, worth = min(begun, HANDOVER * cold), self._factorisation
-            factorises = not begun * STEP**worth <= tolerance
+        begun, factorises = float(np.linalg.norm(self._residual(guess))), tangent
+        if not self._iterative and tangent and columns:
+            factorises = not begun * STEP**self._patience <= tolerance
+        elif not self._iterative and not tangent:
+            left = min(begun, NEAR * cold)
+            factorises = not left * STEP**self._factorisation <= tolerance
+        handover = HANDOVER if tangent and begun > NEAR * cold else NEAR
         near, steps = accelerated_start(
             self._residual,
             self._approach,
             guess,
-            target=max(tolerance, HANDOVER * cold) if factorises else tolerance,
+            target=max(tolerance, handover * cold) if factorises else tolerance,
             most=min(MOST_STEPS, self._most),
         )
         q, iterations, ok = self._newton(near, tolerance, before=steps)
