@@ -34,10 +34,10 @@ def values(
 ) -> Array:  # (n, t)
     """Return the value of each term at each point."""
     table, _ = _tables(x, int(degrees.max(initial=0)))
-    found = np.ones((len(x), len(degrees)))
+    found = np.ones((len(degrees), len(x)))
     for k, degree in enumerate(degrees.T):
-        found *= table[:, k, degree]
-    return found
+        found *= table[degree, k]
+    return found.T
 
 
 def derivatives(
@@ -47,21 +47,22 @@ def derivatives(
 ) -> Array:  # (n, inputs, t)
     """Return the derivative of each term by each of the first inputs at each point."""
     table, slopes = _tables(x, int(degrees.max(initial=0)))
-    found = np.ones((len(x), inputs, len(degrees)))
+    found = np.ones((inputs, len(degrees), len(x)))
     for k, degree in enumerate(degrees.T):
-        factor = table[:, k, degree]
+        factor = table[degree, k]
         for j in range(inputs):
-            found[:, j] *= slopes[:, k, degree] if j == k else factor
-    return found
+            found[j] *= slopes[degree, k] if j == k else factor
+    return found.transpose(2, 0, 1)
 
 
-def _tables(x: Array, highest: int) -> tuple[Array, Array]:  # (n, i, degree + 1), twice
+def _tables(x: Array, highest: int) -> tuple[Array, Array]:  # (degree + 1, i, n), twice
     """Return the polynomials of one input and their derivatives, by their recurrences."""
-    table = np.ones((*x.shape, highest + 1))  # T
+    y = x.T
+    table = np.ones((highest + 1, *y.shape))  # T
     slopes = np.zeros_like(table)
     if highest:
-        table[..., 1], slopes[..., 1] = x, 1.0
+        table[1], slopes[1] = y, 1.0
     for k in range(2, highest + 1):
-        table[..., k] = 2 * x * table[..., k - 1] - table[..., k - 2]
-        slopes[..., k] = 2 * table[..., k - 1] + 2 * x * slopes[..., k - 1] - slopes[..., k - 2]
+        table[k] = 2 * y * table[k - 1] - table[k - 2]
+        slopes[k] = 2 * table[k - 1] + 2 * y * slopes[k - 1] - slopes[k - 2]
     return table, slopes

@@ -22,7 +22,7 @@ from fesurrogate.hierarchical.representations import (
     Train,
     decomposed,
 )
-from fesurrogate.hierarchical.representations.forms import Form, decoded
+from fesurrogate.hierarchical.representations.forms import Form, decode
 from fesurrogate.hierarchical.representations.gridded import DEGREES
 from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
 from fesurrogate.hierarchical.strains import strain_columns, torch_for
@@ -150,7 +150,9 @@ class Candidates:
             for axis, count in zip(self.table.axes, counts, strict=True)
         ]
         numbers = _gridded(self._smooth).on_grid(axes)
-        return axes, decoded(self._smooth.form, numbers, None, self._smooth.shape)[0]
+        entries = np.empty((len(numbers), 1, *self._smooth.shape))
+        decode(self._smooth.form, numbers[:, None], entries)
+        return axes, entries[:, 0]
 
     @cached_property
     def splines(self) -> list[Candidate]:

@@ -12,8 +12,10 @@ import numpy as np
 
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis, grid
+from fesurrogate.hierarchical.compiled import kernels_for
 from fesurrogate.hierarchical.representations import Gridded, Representation
-from fesurrogate.hierarchical.representations.forms import Form, decoded, encoded, form_of
+from fesurrogate.hierarchical.representations.base import chunks
+from fesurrogate.hierarchical.representations.forms import Form, decode, encoded, form_of
 from fesurrogate.hierarchical.representations.gridded import DEGREES
 from fesurrogate.hierarchical.representations.polynomial import scaled
 from fesurrogate.hierarchical.strains import QUANTITIES as OVER_STRAIN
@@ -59,7 +61,13 @@ class Kept:
         slopes: bool = False,
     ) -> tuple[Array, Array | None]:  # (n, ...), (n, ..., p)
         """Return the quantity and, if asked for, its derivatives along the axes."""
-        return decoded(self.form, *self.representation.evaluate(points, slopes=slopes), self.shape)
+        n, p = points.shape
+        whole = np.empty((n, 1 + p if slopes else 1, *self.shape))
+        kernels = kernels_for(n)
+        for rows in chunks(n):
+            found = self.representation.respond(points[rows], slopes=slopes, kernels=kernels)
+            decode(self.form, found, whole[rows], kernels)
+        return whole[:, 0], np.moveaxis(whole[:, 1:], 1, -1) if slopes else None
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.hierarchical.axes import Axis
+from fesurrogate.hierarchical.compiled import kernels_for
 from fesurrogate.kinematics import Array
 
-CHUNK = 2048
+CHUNK = 1024
 """Points that are evaluated at once: what they touch stays in the cache."""
 
 
@@ -33,8 +35,15 @@ class Representation(ABC):
         points: Array,  # (n, p), inside of the axes
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
-        """Answer :meth:`evaluate` for a chunk of points."""
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
+        """Return the numbers and, if asked for, after them their derivatives along each axis.
+
+        Args:
+            points: A chunk of them.
+            slopes: Whether derivatives are asked for.
+            kernels: Compiled loops; None answers by NumPy, with the same numbers to round-off.
+        """
 
     @abstractmethod
     def arrays(self) -> dict[str, Array]:
@@ -68,14 +77,19 @@ class Representation(ABC):
     ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
         """Return the numbers and, if asked for, their derivatives along the axes."""
         n, p = points.shape
-        values = np.empty((n, self.outputs))
-        derivatives = np.empty((n, self.outputs, p)) if slopes else None
-        for begin in range(0, n, CHUNK):
-            rows = slice(begin, begin + CHUNK)
-            values[rows], found = self.respond(points[rows], slopes=slopes)
-            if derivatives is not None:
-                derivatives[rows] = found
-        return values, derivatives
+        whole = np.empty((n, 1 + p if slopes else 1, self.outputs))
+        kernels = kernels_for(n)
+        for rows in chunks(n):
+            whole[rows] = self.respond(points[rows], slopes=slopes, kernels=kernels)
+        return whole[:, 0], whole[:, 1:].swapaxes(1, 2) if slopes else None
+
+
+def chunks(
+    count: int,  # of points
+) -> Iterator[slice]:
+    """Give the rows of points that are evaluated at once."""
+    for begin in range(0, count, CHUNK):
+        yield slice(begin, begin + CHUNK)
 
 
 def prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

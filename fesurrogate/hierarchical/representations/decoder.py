@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, final
 
 import numpy as np
@@ -42,15 +43,16 @@ class Decoded(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Decode the latents, and their slopes by the chain rule."""
-        z, rates = self._latents.respond(points, slopes=slopes)
-        turned = np.tanh(z @ self._first.T + self._bias)  # (n, h)
-        values = self._offset + z @ self._linear.T + turned @ self._second.T
-        if rates is None:
-            return values, None
-        inner = (1.0 - turned**2)[:, :, None] * (self._first @ rates)  # (n, h, p)
-        return values, self._linear @ rates + self._second @ inner
+        z = self._latents.respond(points, slopes=slopes, kernels=kernels)
+        inner = z @ self._first.T  # (n, ., h)
+        inner[:, 0] = np.tanh(inner[:, 0] + self._bias)
+        inner[:, 1:] *= 1.0 - inner[:, :1] ** 2
+        found = z @ self._linear.T + inner @ self._second.T
+        found[:, 0] += self._offset
+        return np.asarray(found)
 
     def arrays(self) -> dict[str, Array]:
         """Return the weights and those of the latents."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -50,7 +51,8 @@ class Energy(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Ask the model under the stretches."""
         B = directions(self._kinematics)
         answer = self._material.evaluate(
@@ -59,15 +61,15 @@ class Energy(Representation):
             tangent=slopes,
             sensitivity=slopes and bool(self._others),
         )
-        values = answer.stress @ B
-        if answer.tangent is None:
-            return values, None
-        found = np.empty((*values.shape, points.shape[1]))
-        moduli = np.einsum("mi,nmk,kj->nij", B, answer.tangent, B)
-        found[:, :, self._strain] = moduli * mandel_factors(self._kinematics)
+        found = np.empty((len(points), 1 + points.shape[1] if slopes else 1, self.outputs))
+        found[:, 0] = answer.stress @ B
+        if answer.tangent is not None:
+            moduli = np.einsum("mi,nmk,kj->nji", B, answer.tangent, B)
+            moduli *= mandel_factors(self._kinematics)[:, None]
+            found[:, [1 + k for k in self._strain]] = moduli
         if answer.sensitivity is not None:
-            found[:, :, self._others] = np.einsum("mi,nmp->nip", B, answer.sensitivity)
-        return values, found
+            found[:, [1 + k for k in self._others]] = answer.sensitivity.swapaxes(1, 2) @ B
+        return found
 
     def arrays(self) -> dict[str, Array]:
         """Return the weights of the model."""

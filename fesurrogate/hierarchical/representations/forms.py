@@ -8,6 +8,7 @@ definite   its Cholesky factor L, the diagonal as logarithms: L Lᵀ is definite
 from __future__ import annotations
 
 import math
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -37,41 +38,40 @@ def encoded(
     return np.where(rows == columns, np.log(np.where(rows == columns, L, 1.0)), L)
 
 
-def decoded(
+def decode(
     form: Form,
-    values: Array,  # (n, c)
-    slopes: Array | None,  # (n, c, p)
-    shape: tuple[int, ...],
-) -> tuple[Array, Array | None]:  # (n, ...), (n, ..., p)
-    """Return entries of a shape from numbers, and their derivatives."""
-    n = len(values)
+    found: Array,  # (n, q, c), numbers and, after them, their derivatives
+    target: Array,  # (n, q, ...), written
+    kernels: ModuleType | None = None,
+) -> None:
+    """Write entries and their derivatives from numbers.
+
+    Args:
+        form: How they are written.
+        found: The numbers.
+        target: What is filled.
+        kernels: Compiled loops; None takes NumPy.
+    """
     if form == "plain":
-        found = None if slopes is None else slopes.reshape(n, *shape, slopes.shape[-1])
-        return values.reshape(n, *shape), found
-    m = shape[0]
-    rows, columns, factor = _triangle(m)
+        target.reshape(found.shape)[:] = found
+        return
+    if kernels is not None:
+        write = kernels.symmetric if form == "symmetric" else kernels.definite
+        write(found, target)
+        return
+    rows, columns, factor = _triangle(target.shape[-1])
     if form == "symmetric":
-        whole: Array = np.empty((n, m, m))
-        whole[:, rows, columns] = whole[:, columns, rows] = values / factor
-        if slopes is None:
-            return whole, None
-        rates = np.empty((n, m, m, slopes.shape[-1]))
-        rates[:, rows, columns] = rates[:, columns, rows] = slopes / factor[:, None]
-        return whole, rates
+        target[:, :, rows, columns] = target[:, :, columns, rows] = found / factor
+        return
     diagonal = rows == columns
-    numbers = values.copy()
-    numbers[:, diagonal] = np.exp(values[:, diagonal])
-    L = np.zeros((n, m, m))
-    L[:, columns, rows] = numbers
-    whole = L @ L.swapaxes(1, 2)
-    if slopes is None:
-        return whole, None
-    turned = slopes.copy()
-    turned[:, diagonal] *= numbers[:, diagonal, None]
-    dL = np.zeros((n, slopes.shape[-1], m, m))
-    dL[:, :, columns, rows] = turned.swapaxes(1, 2)
-    half = dL @ L.swapaxes(1, 2)[:, None]
-    return whole, np.moveaxis(half + half.swapaxes(2, 3), 1, -1)
+    numbers = found.copy()
+    numbers[:, 0, diagonal] = np.exp(found[:, 0, diagonal])
+    numbers[:, 1:, diagonal] *= numbers[:, :1, diagonal]
+    L = np.zeros(target.shape)  # and its derivatives
+    L[:, :, columns, rows] = numbers
+    turned = L[:, :1].swapaxes(2, 3)
+    np.matmul(L, turned, out=target)
+    target[:, 1:] += target[:, 1:].swapaxes(2, 3).copy()
 
 
 def encoded_size(form: Form, shape: tuple[int, ...]) -> int:

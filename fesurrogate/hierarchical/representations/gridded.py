@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import ModuleType
 from typing import Any, final
 
 import numpy as np
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
-from fesurrogate.hierarchical.representations.splines import Spline
+from fesurrogate.hierarchical.representations.splines import Packed, Spline
 from fesurrogate.kinematics import Array
 
 DEGREES = {"multilinear": 1, "spline": 3}
+FILL = 8
+"""Numbers of an entry are filled up to a multiple of it, as compiled loops take them."""
 
 
 @final
@@ -54,11 +58,37 @@ class Gridded(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Add up the B-splines about each point."""
+        n, p = points.shape
+        found = np.empty((n, 1 + p if slopes else 1, self.outputs))
+        if kernels is None:
+            self._add_up(points, found)
+            return found
+        packed = self._packed
+        local = packed.local(points, kernels)
+        kernels.products(*local, packed.counts, packed.widths, self._filled_up, found)
+        return found
+
+    @cached_property
+    def _packed(self) -> Packed:
+        return Packed.of(self._splines)
+
+    @cached_property
+    def _filled_up(self) -> Array:  # (k₁ ... k_p, c or a few more)
+        more = -self.outputs % FILL
+        return np.pad(self._flat, ((0, 0), (0, more)))
+
+    def _add_up(
+        self,
+        points: Array,  # (n, p)
+        found: Array,  # (n, 1 + p, c) or (n, 1, c), written
+    ) -> None:
+        """Answer :meth:`respond` by sparse products."""
         from scipy.sparse import csr_matrix
 
-        n, p = points.shape
+        n, slopes = len(points), found.shape[1] > 1
         local = [s.local(points[:, k], slopes=slopes) for k, s in enumerate(self._splines)]
         widths = [weights.shape[1] for _, weights, _ in local]
         first = sum((f * s for (f, _, _), s in zip(local, self._strides, strict=True)), start=0)
@@ -68,19 +98,15 @@ class Gridded(Representation):
         ])  # fmt: skip
         entries = np.asarray(first).reshape(n, 1) + steps
         ends = np.arange(0, entries.size + 1, len(steps))
-
-        def summed(turned: int | None) -> Array:
+        for q in range(found.shape[1]):
             product = np.ones((n, 1))
             for k, (_, weights, rate) in enumerate(local):
-                chosen = weights if k != turned or rate is None else rate
+                chosen = weights if k + 1 != q or rate is None else rate
                 product = (product[:, :, None] * chosen[:, None, :]).reshape(n, -1)
             matrix = csr_matrix(
                 (product.ravel(), entries.ravel(), ends), shape=(n, len(self._flat))
             )
-            return np.asarray(matrix @ self._flat)
-
-        values = summed(None)
-        return values, np.stack([summed(k) for k in range(p)], axis=-1) if slopes else None
+            found[:, q] = matrix @ self._flat
 
     def on_grid(self, axes: Sequence[Axis]) -> Array:  # (N, c)
         """Return the numbers at all points of another grid, axis by axis."""

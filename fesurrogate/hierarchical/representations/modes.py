@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, final
 
 import numpy as np
@@ -47,28 +48,23 @@ class Modes(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Return the sum, and its slopes by the rule of products."""
-        n, rank = len(points), self._outer.outputs
-        own, rate = self._outer.respond(points[:, self._columns[0]], slopes=slopes)
-        turned: Array | None = None
-        modes: Array
-        if isinstance(self._inner, Gridded):
-            flat, slope = self._inner.respond(points[:, self._columns[1]], slopes=slopes)
-            modes = flat.reshape(n, rank, self.outputs)
-            turned = None if slope is None else slope.reshape(n, rank, self.outputs, -1)
-        else:
-            modes = np.broadcast_to(
-                self._inner.reshape(rank, self.outputs), (n, rank, self.outputs)
-            )
-        values = np.einsum("nr,nrc->nc", own, modes)
-        if rate is None:
-            return values, None
-        found = np.empty((*values.shape, points.shape[1]))
-        found[:, :, self._columns[0]] = np.einsum("nrp,nrc->ncp", rate, modes)
-        if turned is not None:
-            found[:, :, self._columns[1]] = np.einsum("nr,nrcp->ncp", own, turned)
-        return values, found
+        (outer, inner), rank = self._columns, self._outer.outputs
+        own = self._outer.respond(points[:, outer], slopes=slopes, kernels=kernels)  # (n, ., r)
+        if not isinstance(self._inner, Gridded):
+            modes = self._inner.reshape(rank, self.outputs)
+            return np.asarray(own.reshape(-1, rank) @ modes).reshape(*own.shape[:2], self.outputs)
+        flat = self._inner.respond(points[:, inner], slopes=slopes, kernels=kernels)
+        far = flat.reshape(*flat.shape[:2], rank, self.outputs)  # (n, ., r, c)
+        near = own @ far[:, 0]
+        if not slopes:
+            return near
+        found = np.empty((len(points), 1 + points.shape[1], self.outputs))
+        found[:, [0, *(1 + k for k in outer)]] = near
+        found[:, [1 + k for k in inner]] = np.einsum("nr,nprc->npc", own[:, 0], far[:, 1:])
+        return found
 
     def arrays(self) -> dict[str, Array]:
         """Return those of the coefficients and of the modes."""

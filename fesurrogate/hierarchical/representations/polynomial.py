@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, final
 
 import numpy as np
@@ -61,14 +62,17 @@ class Polynomial(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Add up the terms."""
         y, half = scaled(self._axes, points)
-        found = values(y, self._degrees) @ self._coefficients
-        if not slopes:
-            return found, None
-        rates = derivatives(y, self._degrees, len(half)) @ self._coefficients  # (n, p, c)
-        return found, rates.swapaxes(1, 2) / half
+        found = np.empty((len(points), 1 + len(half) if slopes else 1, self.outputs))
+        found[:, 0] = values(y, self._degrees) @ self._coefficients
+        if slopes:
+            rates = derivatives(y, self._degrees, len(half))  # (n, p, t)
+            for k, length in enumerate(half):
+                found[:, 1 + k] = rates[:, k] @ self._coefficients / length
+        return found
 
     def arrays(self) -> dict[str, Array]:
         """Return the coefficients."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import final
 
 import numpy as np
@@ -80,20 +81,19 @@ class Radial(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Add up."""
         y, length = scaled(self._axes, points)
-        values, rates = self._tail.respond(points, slopes=slopes)
-        apart = y[:, None] - self._y  # (n, N, p)
-        distance = np.sqrt(np.einsum("nip,nip->ni", apart, apart))
-        values = values + distance**5 @ self._weights
-        if rates is not None:
-            cubed = 5.0 * distance**3
-            rates = rates + np.stack(
-                [(cubed * apart[:, :, k]) @ self._weights / length[k] for k in range(len(length))],
-                axis=-1,
-            )
-        return values, rates
+        found = self._tail.respond(points, slopes=slopes, kernels=kernels)
+        apart = y.T[:, :, None] - self._y.T[:, None]  # (p, n, N)
+        square = (apart**2).sum(axis=0)
+        cubed = square * np.sqrt(square)
+        found[:, 0] += (cubed * square) @ self._weights
+        if slopes:
+            for k, half in enumerate(length):
+                found[:, 1 + k] += (cubed * apart[k]) @ self._weights * (5.0 / half)
+        return found
 
     def arrays(self) -> dict[str, Array]:
         """Return centres and weights."""

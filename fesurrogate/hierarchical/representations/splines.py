@@ -6,6 +6,9 @@ de Boor's not-a-knot condition says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
 from typing import final
 
 import numpy as np
@@ -25,6 +28,7 @@ class Spline:
     Attributes:
         count: k, number of B-splines.
         degree: That is reached.
+        knots: (k + degree + 1,).
     """
 
     def __init__(self, values: Array, degree: int) -> None:
@@ -32,7 +36,7 @@ class Spline:
         half = (self.degree + 1) // 2
         inner = values[half:-half] if self.degree % 2 else values[:0]
         low, high = [values[:1]] * (self.degree + 1), [values[-1:]] * (self.degree + 1)
-        self._knots = np.concatenate([*low, inner, *high])
+        self.knots = np.concatenate([*low, inner, *high])
         self._values = values
 
     def local(
@@ -46,7 +50,7 @@ class Spline:
         B-spline ``first + j`` has the j-th weight. At a knot the derivative is that of the side of
         larger values; a point beyond the ends counts as one at the end.
         """
-        t, d = self._knots, self.degree
+        t, d = self.knots, self.degree
         x = np.clip(points, t[0], t[-1])
         span = np.clip(np.searchsorted(t, x, side="right") - 1, d, self.count - 1)
         weights = [np.ones_like(x)]
@@ -90,3 +94,45 @@ class Spline:
         matrix = self.matrix(self._values)
         solved = np.linalg.solve(matrix, moved.reshape(self.count, -1)).reshape(moved.shape)
         return np.moveaxis(np.asarray(solved, dtype=np.float64), 0, axis)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The splines of several axes as compiled loops take them.
+
+    Attributes:
+        knots: (p, t), each axis filled up at its end.
+        counts: (p,), number of B-splines.
+        degrees: (p,).
+    """
+
+    knots: Array
+    counts: NDArray[np.int64]
+    degrees: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, splines: Sequence[Spline]) -> Packed:
+        """Return the splines of axes."""
+        most = max(len(each.knots) for each in splines)
+        return cls(
+            np.stack([np.pad(each.knots, (0, most - len(each.knots))) for each in splines]),
+            np.array([each.count for each in splines], dtype=np.int64),
+            np.array([each.degree for each in splines], dtype=np.int64),
+        )
+
+    @property
+    def widths(self) -> NDArray[np.int64]:  # (p,)
+        """Return how many B-splines are not zero at a point."""
+        return self.degrees + 1
+
+    def local(
+        self,
+        points: Array,  # (n, p)
+        kernels: ModuleType,
+    ) -> tuple[NDArray[np.int64], Array]:
+        """Return what :meth:`Spline.local` does, of all axes: (n, p), (n, p, 2, 4)."""
+        n, p = points.shape
+        first, weights = np.empty((n, p), dtype=np.int64), np.zeros((n, p, 2, 4))
+        given = np.ascontiguousarray(points)
+        kernels.local(given, self.knots, self.counts, self.degrees, first, weights)
+        return first, weights

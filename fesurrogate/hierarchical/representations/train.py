@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import ModuleType
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
 from fesurrogate.hierarchical.representations.gridded import DEGREES, values_of, with_values
-from fesurrogate.hierarchical.representations.splines import Spline
+from fesurrogate.hierarchical.representations.splines import Packed, Spline
 from fesurrogate.kinematics import Array
 
 
@@ -51,27 +54,47 @@ class Train(Representation):
         points: Array,  # (n, p)
         *,
         slopes: bool,
-    ) -> tuple[Array, Array | None]:  # (n, c), (n, c, p)
-        """Multiply from left to right; for the slopes from right to left as well."""
+        kernels: ModuleType | None = None,
+    ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
+        """Multiply from left to right: a row of the value, and one of each derivative."""
+        n, p = points.shape
         last = self._cores[-1][:, :, 0]  # (r_p, c)
-        factors, rates = [], []
+        if kernels is None:
+            rows = self._rows_by_products(points, slopes=slopes)
+        else:
+            rows = np.empty((n, 1 + p if slopes else 1, len(last)))
+            packed, (cores, starts, ranks) = self._packed, self._joined
+            local = packed.local(points, kernels)
+            kernels.trains(*local, packed.widths, cores, starts, ranks, rows)
+        found = rows.reshape(-1, len(last)) @ last
+        return np.asarray(found).reshape(n, rows.shape[1], self.outputs)
+
+    @cached_property
+    def _packed(self) -> Packed:
+        return Packed.of(self._splines)
+
+    @cached_property
+    def _joined(self) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of the cores of all axes, where each begins, and the ranks."""
+        sizes = [rows.size for rows in self._rows]
+        starts = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+        ranks = np.array([1, *(core.shape[2] for core in self._cores[:-1])], dtype=np.int64)
+        return np.concatenate([rows.ravel() for rows in self._rows]), starts, ranks
+
+    def _rows_by_products(
+        self,
+        points: Array,  # (n, p)
+        *,
+        slopes: bool,
+    ) -> Array:  # (n, 1 + p, r_p), or (n, 1, r_p)
+        found: Array = np.ones((len(points), 1, 1))
         for k, spline in enumerate(self._splines):
             first, weights, rate = spline.local(points[:, k], slopes=slopes)
-            factors.append(self._factor(k, first, weights))
+            following = [found @ self._factor(k, first, weights)]
             if rate is not None:
-                rates.append(self._factor(k, first, rate))
-        left: list[Array] = [np.ones((len(points), 1))]
-        for factor in factors:
-            left.append(_times(left[-1], factor))
-        values = left[-1] @ last
-        if not slopes:
-            return values, None
-        right = np.broadcast_to(last, (len(points), *last.shape))  # (n, r, c)
-        found = np.empty((*values.shape, points.shape[1]))
-        for k in reversed(range(len(factors))):
-            found[:, :, k] = _times(_times(left[k], rates[k]), right)
-            right = factors[k] @ right
-        return values, found
+                following.append(found[:, :1] @ self._factor(k, first, rate))
+            found = np.concatenate(following, axis=1)
+        return found
 
     def _factor(self, k: int, first: Any, weights: Array) -> Array:  # (n, r_{k-1}, r_k)
         from scipy.sparse import csr_matrix
@@ -98,10 +121,3 @@ class Train(Representation):
         """Return the train."""
         cores = [arrays[f"core{k}"] for k in range(len(axes) + 1)]
         return cls(with_values(axes, arrays), cores, int(facts["degree"]))
-
-
-def _times(
-    row: Array,  # (n, r)
-    matrix: Array,  # (n, r, s)
-) -> Array:  # (n, s)
-    return np.asarray((row[:, None, :] @ matrix)[:, 0])
