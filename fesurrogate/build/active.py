@@ -95,7 +95,7 @@ def ensure_active(
         reused = False
     if loops:
         reused &= ensure_model(settings, comm=comm, progress=progress).reused
-    lines = together(comm, lambda: tuple(_said(made, wanted)) if _first(comm) else ())
+    lines = together(comm, lambda: tuple(_said(made)) if _first(comm) else ())
     return Asked(made, reused, lines)
 
 
@@ -256,7 +256,7 @@ def _doubt(
     return np.where(known, doubt, np.nan), measure.name, answer.stress
 
 
-def _said(made: EnsuredDataset, wanted: GenerateSettings) -> Iterator[str]:
+def _said(made: EnsuredDataset) -> Iterator[str]:
     """Give one line a batch."""
     data = made.dataset
     scale = stress_scale(data)

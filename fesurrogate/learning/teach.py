@@ -7,7 +7,6 @@ where it doubts so much. Of the model itself, which knows more, the same is beli
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +31,6 @@ from fesurrogate.trust import (
     training_inputs,
 )
 
-logger = logging.getLogger(__name__)
 INNER = 0.75
 """Share of the training samples, those nearest to the undeformed body, of the rehearsal."""
 

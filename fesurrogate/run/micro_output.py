@@ -100,7 +100,7 @@ class MicroOutput:
         self._fields = {name: model.fields[name] for name in self._cells}
         self._points = {name: point_coordinates(field) for name, field in model.fields.items()}
         with naming("output.micro"):
-            self._check(model)
+            self._check_counts()
             self._chosen = {
                 f"point_{k + 1}": self._nearest(model, k, x) for k, x in enumerate(wanted.points)
             }
@@ -117,7 +117,7 @@ class MicroOutput:
         self._kept = {name: len(entries) for name, entries in self._entries.items()}
         self.last: dict[str, Localised] = {}
 
-    def _check(self, model: MacroModel) -> None:
+    def _check_counts(self) -> None:
         for name, field in self._fields.items():
             count = self._comm.allreduce(field.num_points)
             if count < self._count:
