@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from faults import PLATE
 from mpi4py import MPI
-from test_checkpoint import serial, shared_folder  # noqa: F401
+from test_checkpoint import plate_folder, serial  # noqa: F401
 
 from fesurrogate.cli import main
 from fesurrogate.fem import output as fem_output
