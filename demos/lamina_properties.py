@@ -61,7 +61,7 @@ def constants_of(cell: CellSettings | None = None) -> tuple[RVEMaterial, dict[st
     return material, {**named, "K": found["K_across"]}
 
 
-hexagonal, regular = constants_of()
+_, regular = constants_of()
 drawn = []
 for seed in SEEDS:
     cell = CellSettings(

@@ -36,13 +36,10 @@ class Packing:
     Attributes:
         centres: (count, d), in [0, 1).
         radius: Of each.
-        clearance: Distance in radii from grazing: every inclusion misses a face, edge or corner
-            of the cell by at least this, or reaches past it by at least this.
     """
 
     centres: Array
     radius: float
-    clearance: float
 
 
 def random_packing(
@@ -184,6 +181,5 @@ def _moved_at_random(centres: Array, distance: float, rng: np.random.Generator) 
 def _away_from_faces(centres: Array, radius: float, rng: np.random.Generator) -> Packing:
     """Return the packing as it is seen from the origin, of those drawn, that grazes least."""
     origins = rng.random((ORIGINS, 1, centres.shape[1]))
-    clearance = grazing_clearance((centres - origins) % 1.0, radius)  # (origins,)
-    best = int(clearance.argmax())
-    return Packing((centres - origins[best]) % 1.0, radius, float(clearance[best]))
+    best = int(grazing_clearance((centres - origins) % 1.0, radius).argmax())
+    return Packing((centres - origins[best]) % 1.0, radius)
