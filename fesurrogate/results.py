@@ -221,7 +221,9 @@ class Results:
         micro_iterations: Newton iterations inside the cells.
         micro_guesses: Solves of a cell whose initial guess was ``taken``, ``refused`` because its
             residual was no better than the classical one's, and ``repeated`` from that (they count
-            as taken, too); all 0 where the guess is a classical one.
+            as taken, too); of those taken, solves that were ``compared`` with one from the
+            classical guess, and by their mean the iterations that all of them ``saved``: an
+            estimate, negative where they cost iterations; all 0 where the guess is a classical one.
         tangents: Evaluations of points whose tangent was that of a ``surrogate``, and those in
             which the cell gave its ``consistent`` one all the same; both 0 where none is named.
         leads: How often a surrogate led the increments on, where it guesses: for one answer of the

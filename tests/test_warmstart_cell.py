@@ -197,6 +197,35 @@ def test_what_fails_from_a_guess_is_solved_again_without(monkeypatch: pytest.Mon
     np.testing.assert_allclose(answer.stress, expected.stress, rtol=0, atol=1e-13 * scale)
 
 
+def test_what_a_guess_saves_is_what_the_classical_one_takes_more() -> None:
+    """All points compared: the difference of two runs, point by point, and not a bit of them."""
+    F, plain = unseen(), rubber().beginning_with(learned())
+    cold, warm = rubber().evaluate(F), plain.evaluate(F)
+    got = rubber().beginning_with(learned(), compared=1).evaluate(F)
+    assert got.report["guess_compared"].all() and "guess_compared" not in warm.report
+    difference = cold.report["micro_iterations"] - warm.report["micro_iterations"]
+    assert (difference > 0).all()
+    np.testing.assert_array_equal(got.report["guess_saved"], difference)
+    for name in ("micro_iterations", "rve_solves", "guess_taken"):
+        np.testing.assert_array_equal(got.report[name], warm.report[name])
+    np.testing.assert_array_equal(got.stress, warm.stress)
+    np.testing.assert_array_equal(got.tangent, warm.tangent)
+    refused = rubber().beginning_with(Adversary("random"), compared=1).evaluate(F)
+    assert not refused.report["guess_compared"].any() and not refused.report["guess_saved"].any()
+    with pytest.raises(InputError, match="compared is -1"):
+        rubber().beginning_with(learned(), compared=-1)
+
+
+def test_which_points_are_compared_is_theirs_alone() -> None:
+    """One in eight, within three standard deviations; the same in another batch."""
+    rve = rubber().beginning_with(learned(), compared=8)
+    F = stretches(PLANE, 512, 0.2)[:, 0]
+    drawn = rve._drawn(F)
+    assert abs(drawn.sum() - 64) <= 3 * np.sqrt(512 / 8 * 7 / 8)
+    order = RNG.permutation(512)[:100]
+    np.testing.assert_array_equal(rve._drawn(F[order]), drawn[order])
+
+
 def test_where_equilibrium_is_known_nothing_is_guessed() -> None:
     rve, F = rubber().beginning_with(Adversary("tiny")), unseen(2)
     again = rve.evaluate(F, hint=rve.evaluate(F).hint)

@@ -10,7 +10,7 @@ import pytest
 from mpi4py import MPI
 from plates import PULLED, plate, read_from
 
-from fesurrogate.build import dataset
+from fesurrogate.build import dataset, guess
 from fesurrogate.build.dataset import ensure_dataset
 from fesurrogate.build.guess import ensure_guess
 from fesurrogate.build.materials import load_material
@@ -18,7 +18,9 @@ from fesurrogate.cli import main
 from fesurrogate.config import Settings
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
+from fesurrogate.fem.field import Tally
 from fesurrogate.run import run
+from fesurrogate.run.guesses import guesses_of
 from fesurrogate.run.summary import summary
 
 REST = """
@@ -61,10 +63,11 @@ def learned(folder: Path, comm: MPI.Intracomm = MPI.COMM_SELF) -> Path:
     [("linear", "previous"), ("quadratic", "sensitivity"), ("linear", "learned")],
 )
 def test_a_run_with_guesses_ends_in_the_same_reaction(
-    tmp_path: Path, macro: str, micro: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, macro: str, micro: str
 ) -> None:
     """To 1e-8, the tolerance of both scales, with fewer iterations at both, on any ranks."""
     comm = MPI.COMM_WORLD
+    monkeypatch.setattr(guess, "COMPARED", 2)
     tmp_path = comm.bcast(tmp_path)
     learned(tmp_path, comm)
     plain = run(settings_of(tmp_path, comm), comm).results
@@ -82,6 +85,20 @@ def test_a_run_with_guesses_ends_in_the_same_reaction(
     assert said["initial guesses of increments"] == "3 taken, 0 refused, 0 repeated"
     assert ("initial guesses of cells" in said) == (micro != "previous")
     assert not any("guess" in name for name in summary(plain, warm_settings.run_folder))
+    if micro != "previous":  # what is known of some stands for all
+        counts = warm.micro_guesses
+        assert 0 < counts["compared"] < counts["taken"] and counts["saved"] > 0
+        known = f"about {counts['saved']} saved in all (estimated from {counts['compared']} solves"
+        assert known in said["initial guesses of cells"]
+
+
+def test_what_is_saved_is_that_of_the_compared_for_all_that_were_taken() -> None:
+    one, two = Tally(), Tally()
+    one.counts.update(guess_taken=70, guess_refused=2, guess_compared=3, guess_saved=13)
+    two.counts.update(guess_taken=30, guess_repeated=1, guess_compared=1, guess_saved=-3)
+    found = guesses_of([one, two], MPI.COMM_SELF)
+    assert found == {"taken": 100, "refused": 2, "repeated": 1, "compared": 4, "saved": 250}
+    assert not any(guesses_of([Tally()], MPI.COMM_SELF).values())
 
 
 def test_generate_learns_from_fields_and_the_next_run_finds_the_guess(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fesurrogate.fem.stepping import Predictor
     from fesurrogate.micro import RVEMaterial
 
+COMPARED = 64  # of so many points of a run one is solved without its guess too: what that saves
 ORDERS = {"linear": 1, "quadratic": 2}
 
 
@@ -48,15 +49,17 @@ def guessed(material: RVEMaterial, table: RVESettings, context: Context) -> RVEM
     if table.initial_guess == "zero":
         return material.beginning_with(Zero())
     if table.initial_guess == "sensitivity":
-        return material.beginning_with(Sensitivity(material.kinematics))
+        return material.beginning_with(Sensitivity(material.kinematics), compared=COMPARED)
     if table.initial_guess == "learned":
         path = _file(table, context.guess)
-        return material.beginning_with(load_modes(path, material.fingerprint))
+        known = load_modes(path, material.fingerprint)
+        return material.beginning_with(known, compared=COMPARED)
     if table.initial_guess == "field_network":
         from fesurrogate.build.field_guess import field_guess
 
         path = _file(table, context.field_network)
-        return material.beginning_with(field_guess(material, table, path, context))
+        network = field_guess(material, table, path, context)
+        return material.beginning_with(network, compared=COMPARED)
     return material
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, Kinematics
@@ -91,6 +93,7 @@ class RVEMaterial(Material):
         self.parameter_names = self.problem.assembly.parameter_names
         self.num_unknowns = self.problem.num_unknowns
         self.guess: InitialGuess = Previous()
+        self._compared = 0
         self.num_hint = self.num_unknowns
         self.num_state = self.problem.assembly.num_state
         self._reports = CellReports(self.problem.assembly)
@@ -100,16 +103,25 @@ class RVEMaterial(Material):
         description = json.dumps([cell.fingerprint, laws, *setting])
         self.fingerprint = hashlib.sha256(description.encode()).hexdigest()[:16]
 
-    def beginning_with(self, guess: InitialGuess) -> RVEMaterial:
+    def beginning_with(self, guess: InitialGuess, *, compared: int = 0) -> RVEMaterial:
         """Return this Material with another initial guess; both share the cell.
 
         ``report`` then counts where a guess was better than the classical one and
         ``guess_taken``, or not and ``guess_refused``, and the solves from it that failed and were
         ``guess_repeated`` from the classical one. Where that was in equilibrium there is none.
 
+        Args:
+            guess: The guess.
+            compared: Of so many points one, drawn by its strain, is solved from the classical guess
+                too, and not counted as a solve: where its guess was taken it is
+                ``guess_compared``, and ``guess_saved`` are the iterations that the classical one
+                takes more. None if 0.
+
         Raises:
-            InputError: It guesses another number of unknowns.
+            InputError: It guesses another number of unknowns, or ``compared`` is negative.
         """
+        if compared < 0:
+            raise InputError(f"compared is {compared}; expected 0, for none, or one in so many")
         strain = np.zeros((0, self.kinematics.size))
         parameters = np.zeros((0, len(self.parameter_names)))
         columns = guess.num_hint(self.num_unknowns)
@@ -121,7 +133,7 @@ class RVEMaterial(Material):
                 f"{self.num_unknowns}: train it for this cell"
             )
         other = copy.copy(self)
-        other.guess, other.num_hint = guess, columns
+        other.guess, other.num_hint, other._compared = guess, columns, compared
         return other
 
     def initial_state(self, n: int) -> Array:
@@ -151,7 +163,9 @@ class RVEMaterial(Material):
         iterations = np.zeros(n, dtype=np.int64)
         classical, guessed = self.guess.start(strain, parameters, hint, self.num_unknowns)
         names = () if guessed is None else ("guess_taken", "guess_refused", "guess_repeated")
-        counts = {name: np.zeros(n, dtype=np.int64) for name in names}
+        drawn = self._drawn(strain) if names else np.zeros(n, dtype=bool)
+        compared = ("guess_compared", "guess_saved") if names and self._compared else ()
+        counts = {name: np.zeros(n, dtype=np.int64) for name in (*names, *compared)}
         admissible = self.kinematics.admissible(strain)
         for i in np.flatnonzero(admissible):
             if not self.problem.set_parameters(parameters[i]):
@@ -159,11 +173,16 @@ class RVEMaterial(Material):
             self.problem.start_increment(state[i], dt)
             linear = tangent or sensitivity
             candidate = None if guessed is None else guessed[i]
+            usual, solved = 0, False
+            if drawn[i]:
+                _, usual, solved = self.problem.equilibrate(strain[i], classical[i], tangent=linear)
             q, iterations[i], ok[i] = self._equilibrate(
                 strain[i], classical[i], candidate, tangent=linear
             )
             for name, value in zip(names, self._outcome, strict=False):
                 counts[name][i] = value
+            if solved and ok[i] and self._outcome[0]:
+                counts["guess_compared"][i], counts["guess_saved"][i] = 1, usual - iterations[i]
             if not ok[i]:
                 continue
             if linear:
@@ -193,6 +212,14 @@ class RVEMaterial(Material):
             stress, tangents if tangent else None, new_state, new_hint, ok,
             sensitivities if sensitivity else None, report,
         )  # fmt: skip
+
+    def _drawn(
+        self,
+        strain: Array,  # (n, m)
+    ) -> NDArray[np.bool_]:  # (n,)
+        """Return which points are solved from the classical guess too: the same in any batch."""
+        each = [self._compared and not zlib.crc32(row.tobytes()) % self._compared for row in strain]
+        return np.array(each, dtype=bool)
 
     def localise(
         self,

@@ -27,6 +27,7 @@ from fesurrogate.run.certify import Certification, not_certified, prepare, wants
 from fesurrogate.run.certify_path import certifier
 from fesurrogate.run.checkpoint import Keeper, Taken
 from fesurrogate.run.failed_points import FAILED_POINTS, write_failed_points
+from fesurrogate.run.guesses import guesses_of
 from fesurrogate.run.learned import check_starts, write_learned
 from fesurrogate.run.micro_output import MicroOutput
 from fesurrogate.run.recorder import (
@@ -248,10 +249,7 @@ def _solved(
         rve_solves=total(sum(tally.counts["rve_solves"] for tally in tallies))
         + sum(lesson.rve_solves for entry in record.history for lesson in entry.learning),
         micro_iterations=total(sum(tally.counts["micro_iterations"] for tally in tallies)),
-        micro_guesses={
-            name: total(sum(tally.counts[f"guess_{name}"] for tally in tallies))
-            for name in ("taken", "refused", "repeated")
-        },
+        micro_guesses=guesses_of(tallies, comm),
         tangents={
             name: total(sum(tally.counts[f"{name}_tangents"] for tally in tallies))
             for name in ("surrogate", "consistent")

@@ -49,11 +49,21 @@ def _guesses(results: Results) -> dict[str, str]:
         lines["initial guesses of increments"] += f"; {results.leads} solutions of the surrogate"
     if any(results.micro_guesses.values()):
         mean = results.micro_iterations / max(results.rve_solves, 1)
-        lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve"
+        lines["initial guesses of cells"] += f"; {mean:.2f} iterations a solve, {_saved(results)}"
     if any(results.tangents.values()):
         said = ", ".join(f"{count} {word}" for word, count in results.tangents.items())
         lines["tangents of points"] = said
     return lines
+
+
+def _saved(results: Results) -> str:
+    """Return what the guesses of cells saved, as far as it is known."""
+    guesses = results.micro_guesses
+    if not guesses.get("compared"):
+        return "none compared with the classical guess"
+    word = "saved" if guesses["saved"] >= 0 else "lost"
+    compared = "one solve" if guesses["compared"] == 1 else f"{guesses['compared']} solves"
+    return f"about {abs(guesses['saved'])} {word} in all (estimated from {compared} without guess)"
 
 
 def _learned(results: Results) -> dict[str, str]:
