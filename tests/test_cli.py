@@ -484,6 +484,20 @@ def test_an_error_on_one_rank_is_known_to_all() -> None:
     assert full.value.errno == errno.ENOSPC
 
 
+@pytest.mark.mpi
+def test_a_model_of_another_cell_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = read_config(write(folder))
+    ensure_model(settings, ensure_dataset(settings, WORLD).dataset, comm=WORLD)
+    other = ("[material.rve]\n", "[material.rve]\nrtol = 1e-9\n"), ("[material.rve.phases.right]"
+             f'\nkind = "neo_hookean"\n{CONSTANTS}', "[material.rve.phases.right]"
+             '\nkind = "neo_hookean"\nshear_modulus = 36.0\nlame = 140.0\n')  # fmt: skip
+    lost = ('mesh = "cell.msh"', 'mesh = "none.msh"')
+    for changes, said in ((), 0), (other[:1], 0), (other, 1), ((lost,), 0):
+        caplog.clear()
+        load_material(read_config(write(folder, *changes)), WORLD, kind="network")
+        assert caplog.text.count("answers of another cell") == said
+
+
 @serial
 def test_a_full_disk_ends_in_one_line_and_is_gone_on_from(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fesurrogate.build.family import fingerprint_of
 from fesurrogate.build.materials import identify_material
 from fesurrogate.build.places import check_files
 from fesurrogate.build.ranks import together
@@ -131,8 +132,11 @@ def ensure_dataset(
     plan: Loading = plan_of(settings.kinematics, wanted, names, recorded=recorded)
     if batches:
         plan = Extended(plan, batches)
+    cell = None
+    if table.kind == "rve" and table.rve is not None:
+        cell = fingerprint_of(table.rve, settings.kinematics, names)
     meta = {
-        "material": {"kind": source.kind, "fingerprint": source.fingerprint},
+        "material": {"kind": source.kind, "fingerprint": source.fingerprint, "cell": cell},
         "generate": asked,
         "ranks": 1 if comm is None else comm.size,
         "versions": versions(),

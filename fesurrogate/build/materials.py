@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from fesurrogate.build.guess import guessed
 from fesurrogate.build.ranks import first_rank_first, threads_per_rank, together
 from fesurrogate.build.serving import Serving, serving_of
 from fesurrogate.config import Settings, read_config
+from fesurrogate.config.cell import RVESettings
 from fesurrogate.config.material import MaterialSettings, TableSettings
 from fesurrogate.errors import InputError
 from fesurrogate.laws.rotated import NAMES as ROTATION_NAMES
 from fesurrogate.laws.rotated import Rotated
 from fesurrogate.material import Material
+
+logger = logging.getLogger(__name__)
 
 SELF_EXPLAINING = ("network", "table")
 """Kinds whose table may be left out."""
@@ -239,7 +243,26 @@ def _network(table: MaterialSettings, context: Context) -> tuple[Material | None
     material = load_network_material(
         path, context.kinematics, device=context.device, threads=threads
     )
+    if table.rve is not None:
+        _compare_cells(path, table.rve, material)
     return material, content
+
+
+def _compare_cells(path: Path, table: RVESettings, material: Material) -> None:
+    """Warn of a model whose data another cell gave, where both are known."""
+    from fesurrogate.surrogate import load_model
+
+    made = load_model(path)[1].get("material")
+    given = made.get("cell") if isinstance(made, Mapping) else None
+    try:
+        cell = fingerprint_of(table, material.kinematics, material.parameter_names)
+    except OSError:  # files that only the cell needs
+        return
+    if given not in (None, cell):
+        logger.warning(
+            "model %s was trained on answers of another cell than [material.rve] describes: run "
+            "generate and train again, or leave [material.rve] out", path,
+        )  # fmt: skip
 
 
 def _table(table: MaterialSettings, context: Context) -> tuple[Material, Any]:
