@@ -80,9 +80,33 @@ def test_the_error_of_fe2_falls_as_the_cells_shrink(tmp_path: Path) -> None:
     assert (tmp_path / "output" / "resolved" / "resolved.png").stat().st_size > 5000
 
 
+def test_a_run_learns_while_it_goes_on(tmp_path: Path) -> None:
+    """Run in a copy, with a small laminate in place of the fibre; the bars are the demo's own."""
+    code = (DEMOS / "learn_on_the_fly.py").read_text()
+    bars = (
+        "max(last.values()) < 0.05",
+        '"second"]) < 0.005',
+        '"first"] <= 0.30',
+        '"second"] <= 0.10',
+    )
+    assert all(bar in code for bar in bars)
+    text = (DEMOS / "learn_on_the_fly.toml").read_text()
+    fibre = 'mesh = "../meshes/fibre_rve.msh"\n'
+    assert text.count(fibre) == 1
+    phases = "fractions = { matrix = 0.7, fibre = 0.3 }"
+    text = text.replace(fibre, f'cell = {{ kind = "laminate", {phases}, resolution = 4 }}\n')
+    (tmp_path / "demos").mkdir()
+    (tmp_path / "demos" / "learn_on_the_fly.toml").write_text(text)
+    (tmp_path / "demos" / "learn_on_the_fly.py").write_text(code)
+    assert 225 in printed(tmp_path / "demos" / "learn_on_the_fly.py", tmp_path)  # points
+    folder = tmp_path / "output" / "learn_on_the_fly"
+    assert (folder / "learn_on_the_fly.png").stat().st_size > 5000
+    assert (folder / "first" / "learned" / "model.safetensors").is_file()
+
+
 @pytest.mark.slow
 def test_plastic_composite_holds_what_it_asserts(tmp_path: Path) -> None:
-    """Run in a copy, with linear elements in the cell."""
+    """Run in a copy, with linear elements in the cell, on ranks that balance their points."""
     text = (DEMOS / "plastic_composite.toml").read_text()
     assert "degree = 2  # as above" in text
     text = text.replace("degree = 2  # as above", "degree = 1")
