@@ -102,9 +102,11 @@ def fit_modes(
         targets = rows @ modes.T
     else:
         slopes = sketches[unique] * scale[:width, None]
-        modes, lost = _decomposed(q, min(most, sketches.shape[2] // OVERSAMPLING))
+        modes, _ = _decomposed(q, min(most, sketches.shape[2] // OVERSAMPLING))
         moved = coefficients_of(slopes.reshape(-1, slopes.shape[2]), modes)
         targets = np.concatenate([q @ modes.T, moved])
+        turns, lost = _decomposed(targets, most)  # by what derivatives weigh, too
+        modes, targets = turns @ modes, targets @ turns.T
     data = _Data(
         (inputs - centre) / scale, targets,
         slopes=slopes.shape[1], constant=given.shape[1] > 0,
