@@ -23,7 +23,6 @@ from fesurrogate.micro import RVEMaterial
 from fesurrogate.run import run
 from fesurrogate.run.certify import prepare
 
-pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
 POINTS = 16
 
@@ -190,7 +189,13 @@ def made(folder: Path, name: str, guard: str = "") -> Settings:
     return settings
 
 
-@pytest.mark.parametrize("name", SURROGATES)
+ON_RANKS = ("ensemble", "turned table", "physical")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(k, marks=pytest.mark.mpi) if k in ON_RANKS else k for k in SURROGATES],
+)
 def test_every_surrogate_is_guarded_audited_and_certified(name: str, tmp_path: Path) -> None:
     settings = made(tmp_path, name, "audit = 8\ncertify = true")
     found = run(settings, COMM).results
@@ -256,6 +261,7 @@ def test_a_model_without_history_is_no_stand_in_for_a_cell_that_has_it(tmp_path:
     assert run(alone(other), COMM).results.converged
 
 
+@pytest.mark.mpi
 def test_cells_beside_a_guard_are_counted_when_they_lead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
