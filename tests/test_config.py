@@ -82,6 +82,7 @@ def test_values_defaults_and_paths(tmp_path: Path) -> None:
         ("value = [0, 0.0]", "value = [0, true]", ["dirichlet[0].value", "number"]),
         ("[[dirichlet]]", "[dirichlet]", ["dirichlet", "array"]),
         ("[solver.macro]", "[steps]\nincrements = 0\n[solver.macro]", ["steps", "at least 1"]),
+        ("[solver.macro]", "[steps]\nend = -1\n[solver.macro]", ["steps", "end is -1", "> 0"]),
         ('title = "A membrane"', 'source = "x"', ["unknown key 'source'"]),
         ('title = "A membrane"', 'run_output = "x"', ["unknown key 'run_output'"]),
         ("[[probe]]", "[generate]\nseed = -1\n[[probe]]", ["generate: seed is -1", "from 0"]),

@@ -364,6 +364,7 @@ def test_a_quantity_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (("fractions.fibre", "angle"), "rotated = true"),
         (('kind = "linear_elastic"\nyoung = 70.0\npoisson = 0.2', ALIGNED), "needs fibre.angle"),
         (("[0.2, 0.5, 0.7]", "[0.5, 0.2]"), "at least two numbers that rise"),
+        (("values = [0.2, 0.5, 0.7]", "low = 0.2\nhigh = 0.7\npoints = 1"), "points is 1"),
         (("[0.2, 0.5, 0.7]", "[0.5, 1.2, 1.4]"), "fractions are"),
     ],
 )

@@ -119,6 +119,8 @@ class StepSettings:
         if not (self.increments is None or 1 <= self.increments <= MOST_INCREMENTS):
             expected = f"at least 1, at most {MOST_INCREMENTS}"
             raise InputError(f"increments is {self.increments}; expected {expected}")
+        if self.end is not None and not self.end > 0:
+            raise InputError(f"end is {self.end}; expected a time > 0")
         times = self.end_times
         if not times or any(a >= b for a, b in zip((0.0, *times), times, strict=False)):
             raise InputError(f"times end at {list(times)}; expected increasing numbers > 0")

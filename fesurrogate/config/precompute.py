@@ -25,7 +25,8 @@ class AxisSettings:
         ends = self.low is not None and self.high is not None
         if (self.values is None) != ends or (self.values is not None and spread != (None,) * 3):
             raise InputError("expected either values = [...], or low, high and points")
-        values = self.grid if self.points is None or self.points >= 2 else ()
+        check("points", self.points, self.points is None or self.points >= 2, "2 or more")
+        values = self.grid
         finite = all(math.isfinite(value) for value in values)
         rises = all(a < b for a, b in zip(values, values[1:], strict=False))
         expected = "at least two numbers that rise"
