@@ -23,6 +23,7 @@ SUBJECTS = (
     "storage",
     "warmstart",
     "field_guess",
+    "guess_samples",
     "warmstart_macro",
     "increments",
 )
