@@ -24,14 +24,14 @@ from benchmarks.measure import report
 from fesurrogate import Kinematics
 from fesurrogate.config.train import PolynomialSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
-from fesurrogate.data.envelope import envelope_of
+from fesurrogate.data.envelope import envelope_of, strain_with
 from fesurrogate.data.sampling import scaled, sobol
 from fesurrogate.hierarchical import Axis, Table, Tabulation, read_tabulation, write_tabulation
 from fesurrogate.hierarchical.axes import grid
-from fesurrogate.hierarchical.candidates import Candidate, Candidates
 from fesurrogate.hierarchical.compress import file_size, stored
 from fesurrogate.hierarchical.representations import Gridded
-from fesurrogate.hierarchical.strains import strain_axes, strains_at, tabulated
+from fesurrogate.hierarchical.series import Candidate, Candidates
+from fesurrogate.hierarchical.strains import strain_axes, tabulated
 from fesurrogate.hierarchical.tabulation import Scattered
 from fesurrogate.kinematics import Array
 from fesurrogate.material import Material
@@ -80,7 +80,7 @@ def solved(fractions: Array, strains: int, *, seed: int) -> Dataset:
 
 def stress_at(material: Material, points: Array) -> Array:  # (n, 3)
     """Return the stress conjugate to U at points of the axes."""
-    strain = strains_at(KINEMATICS, points[:, :3])
+    strain = strain_with(KINEMATICS, points[:, :3])
     answer = material.evaluate(strain, parameters=points[:, 3:].copy(), tangent=False)
     return tabulated(KINEMATICS, answer.stress, None, None)["stress"]
 
@@ -109,7 +109,7 @@ def table_of(material: Material, unseen: Dataset) -> Tabulation:
 def finer_table(table: Tabulation, candidates: Candidates) -> Candidates:
     """Return a table of so many entries that multilinear interpolation is within half the limit."""
     counts = tuple(2 * count for count in COUNTS)
-    axes, entries = candidates.refilled(counts)
+    axes, entries = candidates.grids.refilled(counts)
     quantities = {"stress": entries.reshape(*counts, 3)}
     ok = np.ones(counts, dtype=bool)
     finer = replace(table, axes=tuple(axes), quantities=quantities, ok=ok)
@@ -126,10 +126,10 @@ def smallest_multilinear(candidates: Candidates, measure: str) -> Candidate:
     seen: dict[tuple[int, ...], tuple[float, float]] = {}  # root mean square, and the measure
 
     def made(counts: tuple[int, ...]) -> Candidate:
-        axes, entries = candidates.refilled(counts)
+        axes, entries = candidates.grids.refilled(counts)
         table = Gridded.through(axes, entries.reshape(*counts, -1), 1)
-        kept = candidates.kept(table, "plain")
-        return candidates.judged("multilinear", " x ".join(map(str, counts)), kept)
+        kept = candidates.judge.kept(table, "plain")
+        return candidates.judge.judged("multilinear", " x ".join(map(str, counts)), kept)
 
     def errors(counts: tuple[int, ...]) -> tuple[float, float]:
         if counts not in seen:
@@ -177,7 +177,7 @@ def main() -> None:
         detail=f"largest error of the polynomial that fills tables, {len(seen)} solves; {solves}",
     )  # fmt: skip
     series = {k: list(make()) for k, make in candidates.series.items() if k != "multilinear"}
-    series["tensor_train"] = list(finer_table(table, candidates).trains())
+    series["tensor_train"] = list(finer_table(table, candidates).series["tensor_train"]())
     for measure, word in (("held_out", "largest"), ("mean_square", "root mean square")):
         plain = smallest_multilinear(candidates, measure)
         within = [one for every in series.values() for one in every if holds(one, measure)]

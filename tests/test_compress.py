@@ -13,9 +13,9 @@ from fesurrogate.cli import main
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Axis, Tabulation, read_tabulation, write_tabulation
 from fesurrogate.hierarchical.axes import grid
-from fesurrogate.hierarchical.candidates import Candidates
 from fesurrogate.hierarchical.compress import compress
 from fesurrogate.hierarchical.representations import Train
+from fesurrogate.hierarchical.series import Candidates
 from fesurrogate.hierarchical.tabulation import Scattered
 from fesurrogate.hierarchical.tensor_train import expanded, pruned, tensor_train
 from fesurrogate.kinematics import Array, Kinematics
@@ -161,7 +161,7 @@ def test_held_out_points_judge_what_meets_all_entries(tmp_path: Path) -> None:
     table = Tabulation(Kinematics(2), axes, entries, np.ones(9, dtype=bool), held)
     path, small = tmp_path / "table.h5", tmp_path / "small.h5"
     write_tabulation(table, path)
-    *_, last = Candidates(table, "own").polynomials()
+    *_, last = Candidates(table, "own").series["polynomial"]()
     allowed = table.errors["own"][1]
     assert last.entries < 1e-12 and 0.01 < allowed < last.held_out
     with pytest.raises(InputError, match="no representation of own reaches") as caught:
@@ -216,7 +216,7 @@ def test_trains_that_cost_definiteness_are_passed_over(tmp_path: Path) -> None:
     turn = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
     sliver = turn[..., :, None] * turn[..., None, :] + 1e-6 * np.eye(3)
     write_tabulation(replace(table, quantities={"stiffness": sliver}), path)
-    series = Candidates(read_tabulation(path), "stiffness").trains()
+    series = Candidates(read_tabulation(path), "stiffness").series["tensor_train"]()
     within = [one for one in series if one.entries <= 0.1]
     points, _ = table.computed("stiffness")
     lowest = [np.linalg.eigvalsh(one.kept.evaluate(points)[0]).min() for one in within]

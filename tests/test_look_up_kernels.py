@@ -18,12 +18,12 @@ from test_table import axes_of, tabulated, within
 pytest.importorskip("numba")
 
 from fesurrogate.hierarchical import Axis, Table, compiled
-from fesurrogate.hierarchical.candidates import Candidates
 from fesurrogate.hierarchical.kernels import options
 from fesurrogate.hierarchical.representations import Decoded, Gridded, Representation, Train
 from fesurrogate.hierarchical.representations.base import CHUNK
 from fesurrogate.hierarchical.representations.decoder import NAMES as WEIGHTS
 from fesurrogate.hierarchical.representations.forms import FORMS, Form, decode, encoded
+from fesurrogate.hierarchical.series import Candidates
 from fesurrogate.hierarchical.tensor_train import tensor_train
 from fesurrogate.kinematics import Array, Kinematics
 

@@ -15,10 +15,10 @@ from test_table import axes_of, within
 
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Axis, Table, Tabulation, read_tabulation, write_tabulation
-from fesurrogate.hierarchical.candidates import Candidates
 from fesurrogate.hierarchical.energy_fit import energy_network
 from fesurrogate.hierarchical.representations import Radial
 from fesurrogate.hierarchical.scatter import with_retrieval
+from fesurrogate.hierarchical.series import Candidates
 from fesurrogate.hierarchical.tabulation import Kept, Scattered
 from fesurrogate.kinematics import Array, Kinematics
 
@@ -81,7 +81,7 @@ def test_the_degree_of_a_polynomial_is_the_best_where_it_is_held_out() -> None:
     )
     ok = np.ones(2, dtype=bool)
     table = Tabulation(Kinematics(2), axes, {}, ok, held, samples=samples)
-    errors = [one.mean_square for one in Candidates(table, "own").polynomials()]
+    errors = [one.mean_square for one in Candidates(table, "own").series["polynomial"]()]
     found = with_retrieval(table, "polynomial").misfits("own")
     assert np.sqrt((found**2).mean()) == pytest.approx(min(errors)) and len(errors) == 8
     assert min(errors) < 0.3 * errors[-1]

@@ -15,12 +15,13 @@ from test_precompute import FIBRES, code_of, settings_of, toml
 from fesurrogate.build import load_material
 from fesurrogate.build.precompute import ensure_table
 from fesurrogate.config import Settings, read_config
+from fesurrogate.data.envelope import strain_with
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical import Axis, Table, Tabulation, read_tabulation
 from fesurrogate.hierarchical.axes import grid
 from fesurrogate.hierarchical.compress import compress
 from fesurrogate.hierarchical.scatter import sparse_grid
-from fesurrogate.hierarchical.strains import strain_axes, strains_at, tabulated
+from fesurrogate.hierarchical.strains import strain_axes, tabulated
 from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.laws import NeoHookean
 from fesurrogate.run import run
@@ -39,7 +40,7 @@ def neo_hookean_table(kinematics: Kinematics, count: int, width: float = 0.25) -
     axes = (Axis("solid.mu", np.array([1.0, 3.0])), *(Axis(name, values) for name in names))
     points = grid(axes)
     law = NeoHookean(kinematics.gdim, shear_modulus=1.0, lame=2.0)
-    answer = law.evaluate(strains_at(kinematics, points[:, 1:]))
+    answer = law.evaluate(strain_with(kinematics, points[:, 1:]))
     found = tabulated(kinematics, answer.stress, answer.tangent, answer.report["energy"])
     shape = tuple(len(axis.values) for axis in axes)
     quantities = {

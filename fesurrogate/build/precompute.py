@@ -20,6 +20,7 @@ from fesurrogate.build.ranks import first_rank_first, together
 from fesurrogate.config import Settings
 from fesurrogate.config.precompute import AxisSettings, PrecomputeSettings
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.data.envelope import strain_with
 from fesurrogate.data.manifest import FORMAT, Manifest
 from fesurrogate.data.store import new_uid
 from fesurrogate.errors import InputError
@@ -32,7 +33,6 @@ from fesurrogate.hierarchical.strains import (
     has_strain,
     strain_axes,
     strain_columns,
-    strains_at,
     tabulated,
 )
 from fesurrogate.hierarchical.tabulation import STIFFNESS, Scattered
@@ -136,7 +136,7 @@ def ensure_table(
     )
     strain = np.tile(kinematics.rest, (len(points), 1))
     if columns:
-        strain = strains_at(kinematics, points[:, columns])
+        strain = strain_with(kinematics, points[:, columns])
     reports = tuple(name for name in names if not columns or name == "energy")
     path = settings.table
     first = comm is None or comm.rank == 0

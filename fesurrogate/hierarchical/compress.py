@@ -10,8 +10,8 @@ import numpy as np
 
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.axes import Axis
-from fesurrogate.hierarchical.candidates import TRAINED, Candidate, Candidates
 from fesurrogate.hierarchical.file import content_of, read_tabulation, write_tabulation
+from fesurrogate.hierarchical.series import TRAINED, Candidate, Candidates
 from fesurrogate.hierarchical.tabulation import STIFFNESS, Tabulation
 
 SMALLEST = "smallest"
@@ -48,7 +48,7 @@ def compress(
         source: A table.
         target: The file that is written.
         tolerance: Largest relative error of an entry.
-        representation: A name of :attr:`~.candidates.Candidates.series`; or the smallest.
+        representation: A name of :attr:`~.series.Candidates.series`; or the smallest.
 
     Returns:
         What became of each quantity.

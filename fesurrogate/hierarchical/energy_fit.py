@@ -8,9 +8,10 @@ import numpy as np
 
 from fesurrogate.config.train import PolynomialSettings, TrainSettings
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.data.envelope import strain_with
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.representations import Energy
-from fesurrogate.hierarchical.strains import strain_columns, strains_at, stretch_of, torch_for
+from fesurrogate.hierarchical.strains import strain_columns, stretch_of, torch_for
 from fesurrogate.hierarchical.tabulation import Tabulation
 from fesurrogate.kinematics import Array
 
@@ -74,7 +75,7 @@ def dataset_of(
         points, stress = points[rows], stress[rows]
     columns = strain_columns(kinematics, table.axes)
     others = [k for k in range(len(table.axes)) if k not in columns]
-    strain = strains_at(kinematics, points[:, columns])
+    strain = strain_with(kinematics, points[:, columns])
     answer = stress
     if kinematics.measure == "finite":
         answer = stretch_of(kinematics, strain).stress(stress)[0]

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from fesurrogate.errors import InputError
-from fesurrogate.hierarchical.candidates import Candidate, Candidates
+from fesurrogate.hierarchical.series import Candidate, Candidates
 from fesurrogate.hierarchical.tabulation import Kept, Tabulation
 from fesurrogate.kinematics import Array
 

@@ -65,15 +65,6 @@ def mandel_factors(kinematics: Kinematics) -> Array:  # (q,)
     return np.array([1.0 if i == j else np.sqrt(2.0) for i, j in SYMMETRIC_PAIRS[kinematics.gdim]])
 
 
-def strains_at(
-    kinematics: Kinematics,
-    components: Array,  # (n, q), tensor components
-) -> Array:  # (n, m)
-    """Return the strains at points of the axes of strain."""
-    x = components * mandel_factors(kinematics)
-    return kinematics.rest + x @ directions(kinematics).T
-
-
 def directions(kinematics: Kinematics) -> Array:  # (m, q)
     """Return d strain/dx along F = U: f = stress · d strain/dx."""
     if kinematics.measure != "finite":
@@ -87,7 +78,7 @@ def directions(kinematics: Kinematics) -> Array:  # (m, q)
 
 def tabulated(
     kinematics: Kinematics,
-    stress: Array,  # (n, m), at strains of strains_at
+    stress: Array,  # (n, m), at strains of strain_with
     tangent: Array | None,  # (n, m, m)
     energy: Array | None,  # (n,)
 ) -> dict[str, Array]:

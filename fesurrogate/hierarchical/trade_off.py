@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fesurrogate.hierarchical.candidates import Candidate
 from fesurrogate.hierarchical.compress import (
     SMALLEST,
     computed_names,
@@ -15,6 +14,7 @@ from fesurrogate.hierarchical.compress import (
     series_of,
     uncompressed,
 )
+from fesurrogate.hierarchical.series import Candidate
 from fesurrogate.hierarchical.tabulation import Tabulation
 
 SHOWN = 0.2

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from fesurrogate.data.envelope import strain_with
 from fesurrogate.hierarchical.axes import Axis
 from fesurrogate.hierarchical.representations.base import Representation
 from fesurrogate.hierarchical.strains import (
     directions,
     mandel_factors,
     strain_columns,
-    strains_at,
     torch_for,
 )
 from fesurrogate.kinematics import Array
@@ -56,7 +56,7 @@ class Energy(Representation):
         """Ask the model under the stretches."""
         B = directions(self._kinematics)
         answer = self._material.evaluate(
-            strains_at(self._kinematics, points[:, self._strain]),
+            strain_with(self._kinematics, points[:, self._strain]),
             parameters=np.ascontiguousarray(points[:, self._others]),
             tangent=slopes,
             sensitivity=slopes and bool(self._others),
