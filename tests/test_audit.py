@@ -5,7 +5,7 @@ import pytest
 
 from fesurrogate.errors import InputError
 from fesurrogate.results import Estimate
-from fesurrogate.trust.audit import estimate_sum, plan_audit, total
+from fesurrogate.trust.audit import AuditPlan, estimate_sum, plan_audit, total
 
 
 def population(spread: float, *, count: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,6 +56,15 @@ def test_the_most_doubtful_are_all_taken_and_few_points_are_solved_all() -> None
     values = {i: float(error[i]) for i in range(20)}
     exact = estimate_sum(few, values)
     assert exact.low == exact.value == exact.high == pytest.approx(error[:20].sum(), rel=1e-12)
+
+
+def test_points_that_come_twice_leave_an_interval_of_sense() -> None:
+    """Of six draws five are alike but for round-off: so are all that many a resample has."""
+    plan = AuditPlan(np.arange(2), np.array([2, 3, 4, 5, 6, 7]), np.full(6, 0.1))
+    values = {i: 1.0 + 1e-9 * i for i in range(8)} | {7: 1.5}
+    found = estimate_sum(plan, values, nonnegative=False)
+    assert found.low <= found.value <= found.high
+    assert found.high - found.low < 60.0 / np.sqrt(6.0)  # 4 x 3.4 errors of 2.04 / √6 to each side
 
 
 def test_equal_samples_and_too_few_points() -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array
@@ -35,6 +36,10 @@ UNIFORM = 0.4
 """Part of the draw that does not look at the doubt."""
 
 RESAMPLES = 999
+
+FARTHEST = 4.0
+"""Errors times Student's quantile: how far an end may be from the value. Of few points some
+resamples have almost no scatter, and say nothing."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,9 @@ def estimate_sum(
     some = errors > 1e-12 * max(abs(mean), 1e-300)
     ratio = (again.mean(axis=1)[some] - mean) / errors[some]
     if len(ratio):
-        below, above = np.quantile(ratio, [0.5 - 0.5 * NOMINAL, 0.5 + 0.5 * NOMINAL])
+        levels = [0.5 - 0.5 * NOMINAL, 0.5 + 0.5 * NOMINAL]
+        farthest = FARTHEST * student.ppf(levels[1], count - 1)
+        below, above = np.clip(np.quantile(ratio, levels), -farthest, farthest)
         low, high = mean - above * error, mean - below * error
     else:
         low = high = mean
