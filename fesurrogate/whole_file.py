@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all: written under a hidden name, then renamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: The file cannot be written; what was there before is as it was.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = hidden_file(path.parent)
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -23,6 +23,17 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     keep_names(path.parent)
+
+
+def hidden_file(folder: Path) -> Path:
+    """Return a name that no file of a folder has, to write under."""
+    return folder / f".{uuid.uuid4().hex}.tmp"
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what killed programs left under hidden names, where no other is at work."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def keep_names(folder: Path) -> None:

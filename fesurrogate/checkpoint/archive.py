@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesurrogate.errors import InputError
-from fesurrogate.whole_file import keep_names
+from fesurrogate.whole_file import hidden_file, keep_names
 
 FACTS = "facts.json"
 NAME = re.compile(r"[\w. ()+-]+(/[\w. ()+-]+)*")
@@ -44,7 +43,7 @@ class ArchiveWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._temporary = folder / f".{uuid.uuid4().hex}.tmp"
+        self._temporary = hidden_file(folder)
         self._file = open(self._temporary, "xb")
         self._stream = _Hashed(self._file)
         self._zip = zipfile.ZipFile(self._stream, "w")  # type: ignore[call-overload]

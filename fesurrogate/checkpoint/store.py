@@ -12,6 +12,7 @@ from typing import final
 from fesurrogate.checkpoint.archive import Archive, ArchiveWriter, read_archive
 from fesurrogate.data.lock import locked
 from fesurrogate.errors import InputError
+from fesurrogate.whole_file import remove_half_written
 
 logger = logging.getLogger(__name__)
 FILE = re.compile(r"(\d{8})-([0-9a-f]{16})\.npz")
@@ -37,8 +38,7 @@ class Store:
             InputError: Another run is at work here.
         """
         with locked(self.folder):
-            for path in self.folder.glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+            remove_half_written(self.folder)
             yield
 
     def paths(self) -> list[Path]:
@@ -81,8 +81,7 @@ class Store:
 
     def cut(self, count: int) -> None:
         """Remove all files behind the first ``count`` numbers, and what was half-written."""
-        for path in self.folder.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
+        remove_half_written(self.folder)
         for path in self.paths():
             if int(path.name[:8]) > count:
                 path.unlink(missing_ok=True)

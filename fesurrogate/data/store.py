@@ -27,6 +27,7 @@ from fesurrogate.data.manifest import Manifest, read_manifest
 from fesurrogate.data.shard import SUFFIX, Shard, read_shard, write_shard
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.whole_file import remove_half_written
 
 logger = logging.getLogger(__name__)
 RESUME = "finish it with: fesurrogate generate CONFIG"
@@ -67,8 +68,7 @@ def begin(folder: Path, wanted: Manifest, *, fresh: bool = False) -> tuple[Manif
     if old is not None and begun.uid == old.uid:
         _check_added(folder, old, begun, there)
     begun.write(folder)
-    for path in folder.glob(".*.tmp"):
-        path.unlink()
+    remove_half_written(folder)
     for path in _shards(folder):
         if not path.name.startswith(f"{begun.uid}-"):
             path.unlink()
@@ -250,7 +250,8 @@ def write_dataset(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
         name, digest = write_shard(place, head.uid, shard)
         discard = "" if old is None else old.uid
         replace(head, shards={name: digest}, complete=True, discard=discard).write(place)
-        for path in (*_shards(place), *place.glob(".*.tmp")):
+        remove_half_written(place)
+        for path in _shards(place):
             if path.name != name:
                 path.unlink()
 
