@@ -485,6 +485,20 @@ def test_an_error_on_one_rank_is_known_to_all() -> None:
 
 
 @pytest.mark.mpi
+def test_an_axis_that_nothing_holds_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    left, top = (
+        '[[dirichlet]]\nboundary = "left"',
+        '\n[[dirichlet]]\nboundary = "top"\ncomponent = ',
+    )
+    for held, said in (
+        (left, 0), (left + "\ncomponent = 0", 1), (left + '\ncomponent = "x"' + top + "1", 0),
+    ):  # fmt: skip
+        caplog.clear()
+        build_problem(read_config(write(folder, (left, held))), WORLD)
+        assert caplog.text.count("holds the body along y") == said
+
+
+@pytest.mark.mpi
 def test_a_model_of_another_cell_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = read_config(write(folder))
     ensure_model(settings, ensure_dataset(settings, WORLD).dataset, comm=WORLD)

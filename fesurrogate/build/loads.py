@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from fesurrogate.config import Schedule, Settings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.mesh import TaggedMesh
 from fesurrogate.kinematics import Array
+
+logger = logging.getLogger(__name__)
 
 AXES = {"x": 0, "y": 1, "z": 2}
 
@@ -63,6 +66,7 @@ def dirichlet_conditions(
     if not settings.dirichlet:
         raise InputError("there is no [[dirichlet]]: nothing holds the body; add at least one")
     bcs, loads = [], []
+    free = set(range(size))  # axes that nothing holds
     for k, wanted in enumerate(settings.dirichlet):
         with naming(f"dirichlet[{k}]"):
             boundary_facets(tagged, wanted.boundary)
@@ -70,7 +74,7 @@ def dirichlet_conditions(
             if wanted.component is None:
                 clamped = np.zeros(size) if size and wanted.value == 0.0 else wanted.value
                 value = _vector(clamped, size, "value")  # type: ignore[arg-type]
-                space = V
+                space, free = V, set()
             else:
                 axis = AXES.get(str(wanted.component), wanted.component)
                 if not (isinstance(axis, int) and axis < size):
@@ -78,11 +82,14 @@ def dirichlet_conditions(
                         f"component is {wanted.component!r}, but the unknown has {size or 1}"
                     )
                 value = _vector(wanted.value, 0, "value (of one component)")
-                space = V.sub(axis)
+                space, free = V.sub(axis), free - {axis}
             dofs = fem.locate_dofs_topological(space, dim, facets)
             constant = fem.Constant(mesh, np.zeros_like(value))
             bcs.append(fem.dirichletbc(constant, dofs, space))
             loads.append(Load(constant, value, wanted.schedule))
+    if free:
+        axes = " and ".join("xyz"[axis] for axis in sorted(free))
+        logger.warning("no [[dirichlet]] holds the body along %s: it may end anywhere", axes)
     return bcs, loads
 
 
