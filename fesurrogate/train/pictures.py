@@ -81,7 +81,7 @@ def _draw_history(axis, fitted: FitResult) -> None:  # type: ignore[no-untyped-d
             axis.semilogy(iterations, np.where(values > 0.0, values, np.nan), label=label)
     axis.set_xlabel(along)
     axis.set_ylabel("relative error")
-    axis.set_title(f"{fitted.seconds:.1f} s", fontsize=10)
+    axis.set_title(f"training, {fitted.seconds:.1f} s", fontsize=10)
     axis.grid(alpha=0.3, which="both")
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=8)
