@@ -16,6 +16,7 @@ from fesurrogate.build.calibration import calibration_of
 from fesurrogate.build.precompute import ensure_table
 from fesurrogate.build.problem import build_problem
 from fesurrogate.config import Settings, read_config
+from fesurrogate.config.phase import LinearSettings
 from fesurrogate.errors import InputError
 from fesurrogate.hierarchical.compress import compress
 from fesurrogate.kinematics import Array
@@ -248,6 +249,22 @@ def test_every_policy_says_what_it_does(name: str, tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(name: str, guard: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         run(made(tmp_path, name, guard), COMM)
+
+
+@pytest.mark.parametrize("kind", ["linearised_rve", "linear", "rve"])
+def test_beside_other_kinds_a_guard_is_ignored_not_silently(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = written(tmp_path, "table", "audit = 8\ncertify = true")
+    assert settings.material is not None
+    law = LinearSettings(young=2.0, poisson=0.3)
+    table = replace(settings.material, kind=kind, linear=law)
+    if kind != "rve":
+        table = replace(table, parameters=None)
+    found = run(replace(settings, material=table), COMM).results
+    assert found.converged and found.audit is None and found.certified is None
+    said = f"material.guard asks for an audit or a certificate, but kind is '{kind}'"
+    assert (said in caplog.text) == (kind != "rve"), caplog.text  # that is exact
 
 
 def test_a_model_without_history_is_no_stand_in_for_a_cell_that_has_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +13,30 @@ from numpy.typing import NDArray
 from fesurrogate.build.guard import guard_of
 from fesurrogate.build.problem import MacroModel
 from fesurrogate.checkpoint.cells import original_numbers
-from fesurrogate.config.material import GuardSettings
+from fesurrogate.config import Settings
+from fesurrogate.config.material import SURROGATES, GuardSettings
+from fesurrogate.config.settings import REST
 from fesurrogate.fem.adjoint import Adjoint
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.points import point_weights
 from fesurrogate.kinematics import Array
 from fesurrogate.results import AuditResults, Estimate
 from fesurrogate.trust.audit import estimate_sum, plan_audit, total
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_unused(settings: Settings) -> None:
+    """Warn of an audit or a certificate that is asked for where no guard stands before the kind."""
+    tables = {f"regions.{name}": table for name, table in settings.regions.items()}
+    tables |= {} if settings.material is None else {REST: settings.material}
+    for name, table in tables.items():
+        asked = table.guard is not None and (table.guard.audit or table.guard.certify)
+        if asked and not table.guarded and table.kind != "rve":
+            logger.warning(
+                "%s.guard asks for an audit or a certificate, but kind is %r: it is for %s",
+                name, table.kind, " and ".join(map(repr, SURROGATES)),
+            )  # fmt: skip
 
 
 def audit(

@@ -22,7 +22,7 @@ from fesurrogate.fem.stepping import Increment, Predictor, run_increments
 from fesurrogate.memory import beside_peak
 from fesurrogate.progress import progress_bar, tell
 from fesurrogate.results import AuditResults, CertifiedResults, HistoryEntry, Results, versions
-from fesurrogate.run.audit import audit
+from fesurrogate.run.audit import audit, warn_of_unused
 from fesurrogate.run.certify import Certification, not_certified, prepare, wants_certificate
 from fesurrogate.run.certify_path import certifier
 from fesurrogate.run.checkpoint import Keeper, Taken
@@ -106,6 +106,7 @@ def run(
     needed = model.memory.summed(comm)
     tell(f"memory: about {needed}", enabled=progress and comm.rank == 0)
     model.problem.stop = stop
+    warn_of_unused(settings)
     predictor = predictor_of(model, allow_code=allow_code, stop=stop)
     prepared = None
     if wants_certificate(settings):
