@@ -134,6 +134,18 @@ def test_an_audit_estimates_what_the_reference_would_change(problem: Settings) -
     assert found.low <= everything.outputs["reaction right x"].value <= found.high
 
 
+def test_an_audit_is_the_same_on_any_number_of_ranks(problem: Settings) -> None:
+    settings = with_guard(problem, policy="warn", audit=24)
+    found, same = (run(settings, comm).results.audit for comm in (COMM, MPI.COMM_SELF))
+    assert found is not None and same is not None and found.points == same.points
+    for mine, other in ((found.stress_error, same.stress_error), *(
+        (found.outputs[name], same.outputs[name]) for name in same.outputs
+    )):  # fmt: skip
+        assert mine.value == pytest.approx(other.value, rel=1e-5)
+        assert mine.low == pytest.approx(other.low, rel=1e-4, abs=1e-6 * abs(other.value))
+        assert mine.high == pytest.approx(other.high, rel=1e-4)
+
+
 def test_points_that_fell_back_are_not_audited(problem: Settings) -> None:
     made = run(problem, COMM)
     (field,) = made.model.fields.values()
