@@ -47,10 +47,12 @@ class Decoded(Representation):
     ) -> Array:  # (n, 1 + p, c), or (n, 1, c)
         """Decode the latents, and their slopes by the chain rule."""
         z = self._latents.respond(points, slopes=slopes, kernels=kernels)
-        inner = z @ self._first.T  # (n, ., h)
+        flat = z.reshape(-1, z.shape[2])  # one product for values and slopes
+        inner = (flat @ self._first.T).reshape(*z.shape[:2], len(self._bias))  # (n, ., h)
         inner[:, 0] = np.tanh(inner[:, 0] + self._bias)
         inner[:, 1:] *= 1.0 - inner[:, :1] ** 2
-        found = z @ self._linear.T + inner @ self._second.T
+        found = flat @ self._linear.T + inner.reshape(len(flat), -1) @ self._second.T
+        found = found.reshape(*z.shape[:2], self.outputs)
         found[:, 0] += self._offset
         return np.asarray(found)
 
