@@ -1,9 +1,9 @@
 """Looking up a stiffness: points a second on one core, plane and solid, by number of axes.
 
 Every representation, without and with the derivatives along the axes. Of compressed tables none is
-expanded: what is printed is the cost of what is stored. Without Numba NumPy answers, at a third of
-the speed or less. Radial functions cost a distance to each of their points. The weights of the
-decoder are drawn, not fitted: the cost is the same.
+expanded: what is printed is the cost of what is stored. Without Numba NumPy answers, mostly at a
+half to a fifth of the speed. Radial functions cost a distance to each of their points. The weights
+of the decoder are drawn, not fitted: the cost is the same.
 """
 
 from __future__ import annotations
