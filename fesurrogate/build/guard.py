@@ -14,7 +14,7 @@ from fesurrogate.combine.guarded import Truth
 from fesurrogate.config.material import GuardSettings, MaterialSettings
 from fesurrogate.errors import InputError
 from fesurrogate.laws.rotated import Rotated
-from fesurrogate.learning import Learning
+from fesurrogate.learning import Learning, LearningPaths
 from fesurrogate.material import Material
 from fesurrogate.trust import FixedMeasure, Trust, trust_from
 
@@ -49,12 +49,8 @@ def guarded(
 
     def made() -> Guarded:
         with naming(f"{where}.guard"):
-            if surrogate.num_state and increments > guard.max_increments:
-                raise InputError(
-                    f"max_increments is {guard.max_increments}, but the run has {increments} "
-                    "increments, and paths as long must be kept: give at least as many, and some "
-                    "more for steps that are cut"
-                )
+            if surrogate.num_state:
+                check_room(guard, increments)
             if model is None:
                 trust = Trust([FixedMeasure(Outside())], guard.tolerance)
             else:
@@ -68,6 +64,20 @@ def guarded(
             )  # fmt: skip
 
     return together(comm, made)
+
+
+def check_room(guard: GuardSettings, increments: int) -> None:
+    """Refuse paths that are too short for a run.
+
+    Raises:
+        InputError: They are.
+    """
+    if increments > guard.max_increments:
+        raise InputError(
+            f"max_increments is {guard.max_increments}, but the run has {increments} "
+            "increments, and paths as long must be kept: give at least as many, and some "
+            "more for steps that are cut"
+        )
 
 
 def reference_table(
@@ -94,7 +104,7 @@ def guard_of(material: Material) -> tuple[Guarded, Material] | None:
     The reference is asked as :class:`~fesurrogate.combine.guarded.Truth` says. None where no guard
     is.
     """
-    if isinstance(material, Learning):
+    if isinstance(material, Learning | LearningPaths):
         return guard_of(material.guarded)
     if isinstance(material, Guarded):
         return material, Truth(material)
@@ -103,8 +113,8 @@ def guard_of(material: Material) -> tuple[Guarded, Material] | None:
     return None
 
 
-def learning_of(material: Material) -> Learning | None:
+def learning_of(material: Material) -> Learning | LearningPaths | None:
     """Return the Material that learns in a Material, which may be turned; None where none is."""
-    if isinstance(material, Learning):
+    if isinstance(material, Learning | LearningPaths):
         return material
     return learning_of(material.material) if isinstance(material, Rotated) else None

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fesurrogate.build.context import Context, naming
+from fesurrogate.build.guard import check_room
 from fesurrogate.build.ranks import together
 from fesurrogate.combine import Balanced
 from fesurrogate.config import Settings
 from fesurrogate.config.learning import LearningSettings
-from fesurrogate.config.material import MaterialSettings, NetworkSettings
+from fesurrogate.config.material import GuardSettings, MaterialSettings, NetworkSettings
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Kinematics
-from fesurrogate.learning import Learning, Untaught, untaught
+from fesurrogate.learning import Learning, LearningPaths, Untaught, untaught
 from fesurrogate.material import Material
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def learning(
     where: str,
     threads: int,
     comm: Any = None,
-) -> tuple[Learning, Any]:
+) -> tuple[Learning | LearningPaths, Any]:
     """Return the Material that learns, and what it is made of beside its reference. Collective.
 
     Args:
@@ -74,7 +75,8 @@ def learning(
         comm: An mpi4py communicator, if all ranks evaluate together; else None.
 
     Raises:
-        InputError: On all ranks: data to begin with that do not fit, or a reference with history.
+        InputError: On all ranks: data to begin with that do not fit, or a reference with
+            history and what is not learned with it.
     """
     import torch
 
@@ -94,11 +96,19 @@ def learning(
 
     meta = {"material": {"kind": guard.reference, "fingerprint": reference.fingerprint}}
 
-    def made() -> Learning:
+    def made() -> Learning | LearningPaths:
         with naming(f"{where}.learning"):
             exact = reference.material
             if comm is not None and comm.size > 1:
                 exact = Balanced(exact, comm)
+            if exact.num_state:
+                _check_history(guard, len(settings.steps.end_times))
+                return LearningPaths(
+                    exact, settings.train,
+                    tolerance=guard.tolerance, max_increments=guard.max_increments,
+                    settings=wanted, start=start, meta=meta, comm=comm,
+                    threads=min(threads, torch.get_num_threads()),
+                )  # fmt: skip
             begin = untaught(
                 exact, settings.train, tolerance=guard.tolerance, measures=guard.measures
             )
@@ -110,6 +120,21 @@ def learning(
 
     kept = {**asdict(wanted), "start": None if start is None else start.fingerprint}
     return together(comm, made), [kept, repr(settings.train)]
+
+
+def _check_history(guard: GuardSettings, increments: int) -> None:
+    """Refuse what is not learned with history."""
+    check_room(guard, increments)
+    if guard.certify:
+        raise InputError(
+            "guard.certify, with history, asks for one model from begin to end; leave it out, and "
+            "certify a run with the model that this one leaves behind"
+        )
+    if guard.measures not in (None, ("deviation",)):
+        raise InputError(
+            f"guard.measures are {list(guard.measures or ())}; what is learned with history is "
+            'judged by "deviation" alone'
+        )
 
 
 def _read(place: Path, kinematics: Kinematics) -> Dataset:

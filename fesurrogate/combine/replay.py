@@ -11,6 +11,9 @@ from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, BoolArray
 from fesurrogate.material import Material, Response, masked
 
+COUNTS = {"rve_solves", "micro_iterations"}
+"""Reports of what an answer took, which that of the way there is added to."""
+
 
 @final
 class Replay:
@@ -82,9 +85,10 @@ class Replay:
         fresh = (done <= 0) | (done > length)
         done[fresh], state[fresh] = 0, self.material.initial_state(int(fresh.sum()))
         first, last = self._span(done[ok], length[ok])
+        spent: dict[str, NDArray] = {}
         for k in range(first, last):
             rows = np.flatnonzero(ok & (done <= k) & (k < length))
-            self._step(path, k, rows, state, own, ok)
+            self._step(path, k, rows, state, own, ok, spent)
         response = self.material.evaluate(
             strain, state, dt, parameters=parameters, hint=own,
             tangent=tangent, sensitivity=sensitivity,
@@ -92,9 +96,12 @@ class Replay:
         reached = np.where(ok, length, 0)[:, None]
         kept = np.concatenate([response.hint, reached, state], axis=1)
         answer = masked(response, ok)
+        report = {**answer.report}
+        for name in spent.keys() & report.keys():
+            report[name] = report[name] + spent[name]
         return Response(
             answer.stress, answer.tangent, answer.state, kept, answer.ok,
-            answer.sensitivity, answer.report,
+            answer.sensitivity, report,
         )  # fmt: skip
 
     def _step(
@@ -105,8 +112,12 @@ class Replay:
         state: Array,
         hint: Array,
         ok: BoolArray,
+        spent: dict[str, NDArray],
     ) -> None:
-        """Lead the given rows through increment k of their paths: state, hint and ok change."""
+        """Lead the given rows through increment k of their paths.
+
+        State, hint and ok change, and what it took is added.
+        """
         m, p = self.material.kinematics.size, len(self.material.parameter_names)
         step = path[rows, 1 + k * self._width : 1 + (k + 1) * self._width]
         lengths = self._lengths(step[:, -1])
@@ -119,6 +130,9 @@ class Replay:
             )  # fmt: skip
             state[some], hint[some] = answer.state, answer.hint
             ok[some] &= answer.ok
+            for name in COUNTS & answer.report.keys():
+                counts = spent.setdefault(name, np.zeros(len(path), dtype=np.int64))
+                counts[some] += answer.report[name]
 
     def _span(self, done: NDArray[np.integer], length: NDArray[np.integer]) -> tuple[int, int]:
         """Return the increments that any point on any rank has to be led through."""

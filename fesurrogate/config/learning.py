@@ -18,10 +18,12 @@ class LearningSettings:
     checks: int = 8  # points of an increment that the surrogate answered, and the reference again
     fresh: int = 8  # samples that fell back, or were wrong, after which the model is refined
     samples: int = 1000  # kept at most
+    paths: int = 64  # with history, instead of all these: strain paths that are followed, at most
 
     def __post_init__(self) -> None:
         for name in ("first", "batch", "checks"):
             value = getattr(self, name)
             check(name, value, value >= 0, "a whole number >= 0")
         check("fresh", self.fresh, self.fresh >= 1, "at least 1")
+        check("paths", self.paths, 12 <= self.paths, "at least 12, a third of which judge")
         check("samples", self.samples, 120 <= self.samples, "at least 120, a third of which judge")

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from fesurrogate.data.store import write_dataset
+from fesurrogate.learning.history import LearningPaths
 from fesurrogate.learning.material import Learning
 from fesurrogate.learning.samples import held_out
 from fesurrogate.results import versions
 from fesurrogate.surrogate import save_model
 from fesurrogate.train.errors import errors_on
+from fesurrogate.train.sequence import path_errors
 
 DATASET, MODEL = "dataset", "model.safetensors"
 
 
-def store(learning: Learning, folder: Path) -> None:
+def store(learning: Learning | LearningPaths, folder: Path) -> None:
     """Write samples and model into a folder, in place of those that are there.
 
     Each is replaced in one move, so that whoever reads meets a whole one. Nothing is written as
@@ -44,15 +46,16 @@ def store(learning: Learning, folder: Path) -> None:
     for left in folder.glob(".*.tmp"):
         left.unlink(missing_ok=True)  # by a run that was killed while it wrote
     write_dataset(data, folder / DATASET)
-    if learning.fitted is None:
+    if learning.fitted is None or not held_out(samples).any():
         (folder / MODEL).unlink(missing_ok=True)  # one of before is not of these samples
         return
     network = learning.fitted.network()
     judging = samples.take(np.flatnonzero(held_out(samples)))
+    measured = path_errors if network.num_state else errors_on
     card = {
         **facts,
         "dataset": data.fingerprint,
         "train": asdict(learning.train),
-        "errors": asdict(errors_on(network, judging)),
+        "errors": asdict(measured(network, judging)),
     }
     save_model(folder / MODEL, network, card, trust=learning.fitted.trust)

@@ -94,9 +94,8 @@ def untaught(
     """
     if reference.num_state:
         raise InputError(
-            "learning: the reference has history, and a sample would be a strain path; learning "
-            "while a run goes on is for materials without history: generate paths, train and "
-            "guard the model"
+            "learning: the reference has history, and a sample is a strain path; take "
+            "LearningPaths for it"
         )
     known = calibrated(train)
     names = tuple(measures or known[:1])

@@ -10,7 +10,7 @@ from fesurrogate.build.problem import MacroModel
 from fesurrogate.config import Settings
 from fesurrogate.errors import InputError
 from fesurrogate.fem.output import run_on_root
-from fesurrogate.learning import Learning
+from fesurrogate.learning import Learning, LearningPaths
 from fesurrogate.results import LearningEntry
 
 LEARNED = "learned"
@@ -37,9 +37,9 @@ def check_starts(settings: Settings, output: Path) -> None:
             )
 
 
-def learning_materials(model: MacroModel) -> dict[str, Learning]:
+def learning_materials(model: MacroModel) -> dict[str, Learning | LearningPaths]:
     """Return the Materials that learn, each once, by the first region that has it."""
-    found: dict[str, Learning] = {}
+    found: dict[str, Learning | LearningPaths] = {}
     for name, field in model.fields.items():
         material = learning_of(field.material)
         if material is not None and all(material is not other for other in found.values()):
