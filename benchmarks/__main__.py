@@ -24,6 +24,7 @@ SUBJECTS = (
     "warmstart",
     "field_guess",
     "guess_samples",
+    "mode_step",
     "warmstart_macro",
     "increments",
 )

@@ -15,11 +15,8 @@ the start at 1,000 and 10,000 unknowns:
   blocks of steps): 1.1 to 1.5 of the time with one factorisation;
 - the stiffness at the nearest of 32 or 128 strains in place of that at rest, as preconditioner: it
   saves every second step in 2D, none in 3D, and keeps as many factorisations;
-- a step of Gauss-Newton's method in the space of the modes, not built: tried as a preconditioner,
-  it leaves a fiftieth of the residual where a step with the stiffness at rest leaves a fifth.
-  Reckoned from the time of a product with one mode, those of the stiffness with 80 modes take
-  1.5 ms in 2D, 1,000 unknowns, where a factorisation takes 1.2 and leaves nothing; with 160 modes
-  in 3D they and the modes' own cost some 10 steps of the start, and save two or three;
+- a step of Gauss-Newton's method in the space of the modes, after the guess: 1.04 to 3.0 of the
+  time without, wherever it was tried (:mod:`benchmarks.mode_step`);
 - radial basis functions for the coefficients: from 512 fluctuations in 2D they err by 1.4e-4, where
   polynomials err by 5e-6, and by 1e-5 from 128 with their derivatives. In 3D, from 128, they err by
   3.0e-2, polynomials by 4.0e-2, and by 1.1e-2 with the derivatives, which are
