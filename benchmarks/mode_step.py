@@ -17,7 +17,7 @@ same guess without it, both taken in turns. Seconds are those of the processor, 
 
 It does not pay. With 80 to 160 modes it leaves 2 to 6 % of the residual in 2D, and takes cells from
 4.8 iterations to 1.1 where 16 samples are all that is known; and costs more than they do: 1.04 to
-3.0 of the time in 2D, 1.1 to 1.8 in 3D, 1.1 to 1.2 in the plastic cell, where it takes the place of
+3.0 of the time in 2D, 1.1 to 1.8 in 3D, 1.0 to 1.2 in the plastic cell, where it takes the place of
 most of one of 3.8 iterations. Modes of another mesh leave 0.6 to 0.9 of a residual that is made of
 gradients that they do not have, and take 1.1. With a learned Φ K Φᵀ it takes 0.85 to 1.0 after 16
 samples in 2D; after 64, which cost half a second more and make a guess that needs 1.7 iterations,

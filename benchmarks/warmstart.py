@@ -15,7 +15,7 @@ the start at 1,000 and 10,000 unknowns:
   blocks of steps): 1.1 to 1.5 of the time with one factorisation;
 - the stiffness at the nearest of 32 or 128 strains in place of that at rest, as preconditioner: it
   saves every second step in 2D, none in 3D, and keeps as many factorisations;
-- a step of Gauss-Newton's method in the space of the modes, after the guess: 1.04 to 3.0 of the
+- a step of Gauss-Newton's method in the space of the modes, after the guess: 1.0 to 3.0 of the
   time without, wherever it was tried (:mod:`benchmarks.mode_step`);
 - radial basis functions for the coefficients: from 512 fluctuations in 2D they err by 1.4e-4, where
   polynomials err by 5e-6, and by 1e-5 from 128 with their derivatives. In 3D, from 128, they err by
