@@ -78,6 +78,6 @@ class Asked:
             failed = np.zeros(len(which), dtype=bool)
             blank = np.full((len(which), step.shape[1] - 1), np.nan)
             return paths.longer(which, step, blank, failed, paths.state[which], paths.hint[which])
-        stress, ok, state, hint, solves = told
-        self.rve_solves += solves
+        stress, ok, state, hint, spent = told
+        self.rve_solves += spent
         return paths.longer(which, step, stress, ok, state, hint)
