@@ -15,9 +15,10 @@ def code_lines(path: Path) -> set[str]:
     return {line for line in lines if line and not line.startswith("#")}
 
 
-def printed(script: Path, cwd: Path, *, timeout: float = 300) -> list[float]:
+def printed(script: Path, cwd: Path, *, timeout: float = 300, ranks: int = 1) -> list[float]:
+    start = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     done = subprocess.run(
-        [sys.executable, script],
+        [*start, sys.executable, "-m", "mpi4py", script],
         cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -117,7 +118,7 @@ def test_plastic_composite_holds_what_it_asserts(tmp_path: Path) -> None:
     (tmp_path / "meshes").mkdir()
     strip = (DEMOS.parent / "meshes" / "notched_strip.msh").read_bytes()
     (tmp_path / "meshes" / "notched_strip.msh").write_bytes(strip)
-    printed(tmp_path / "demos" / "plastic_composite.py", tmp_path)
+    printed(tmp_path / "demos" / "plastic_composite.py", tmp_path, ranks=2)
     folder = tmp_path / "output" / "plastic_composite"
     assert (folder / "plastic_composite.png").is_file() and (folder / "rve" / "micro.png").is_file()
 
