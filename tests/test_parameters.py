@@ -139,6 +139,18 @@ def test_mistakes_in_parameters_are_one_message(tmp_path, capsys, extra, message
     assert message in said and "Traceback" not in said
 
 
+def test_parameters_that_a_law_cannot_take_are_refused_before_the_run(tmp_path, capsys) -> None:
+    law = "[material.linear]\nyoung = 1.0\npoisson = 0.0\n"
+    law += '[material.parameters]\nyoung = "x[0] - 0.5"\n'
+    path = written(tmp_path, law)
+    path.write_text(path.read_text().replace('kind = "rve"', 'kind = "linear"'))
+    with pytest.raises(SystemExit) as stop:
+        main(["run", str(path), "--output", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "parameters.young is from -0.48" in said and "expected values from 0 to inf" in said
+
+
 def test_rotated_by_a_formula(tmp_path) -> None:
     """A body turned with its load answers alike: an isotropic cell does not see the angle."""
     plain = run(read_config(written(tmp_path, "")), MPI.COMM_WORLD).results

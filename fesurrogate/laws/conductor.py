@@ -40,6 +40,7 @@ class Conductor(Material):
             parameters=parameters,
         )
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         self.kinematics = Kinematics(gdim, "gradient")
 
     def respond(

@@ -75,6 +75,11 @@ class Constants:
         self.names = names
         self._ranges = ranges
 
+    @property
+    def parameter_ranges(self) -> dict[str, tuple[float, float]]:
+        """Bounds of those that are parameters, by name."""
+        return {name: (self._ranges[name].lower, self._ranges[name].upper) for name in self.names}
+
     def at(
         self,
         parameters: Array,  # (n, p)

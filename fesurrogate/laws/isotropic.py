@@ -54,6 +54,7 @@ class IsotropicElastic(Material):
             parameters=parameters,
         )
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         self.kinematics = kinematics
         self._volumetric, symmetric = isotropic_parts(kinematics)
         self._deviatoric = symmetric - self._volumetric / 3.0

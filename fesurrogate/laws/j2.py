@@ -93,6 +93,7 @@ class J2Plasticity(Material):
         }
         self._constants = Constants("J2Plasticity", values, RANGES, parameters=parameters)
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         if saturation > 0.0 and rate == 0.0:
             raise InputError(
                 f"J2Plasticity: rate is {rate!r} with saturation = {saturation!r}; expected a "

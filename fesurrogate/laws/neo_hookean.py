@@ -54,6 +54,7 @@ class NeoHookean(Material):
         values = {name: value for name, value in given.items() if value is not None}
         self._constants = Constants("NeoHookean", values, RANGES, parameters=parameters)
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         if bulk_modulus is not None and not bulk_modulus >= 2.0 * shear_modulus / 3.0:
             raise InputError(
                 f"NeoHookean: bulk_modulus is {bulk_modulus!r}; expected at least "

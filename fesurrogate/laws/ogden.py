@@ -86,6 +86,7 @@ class Ogden(Material):
         self._terms = range(1, len(pairs) + 1)
         self._constants = Constants("Ogden", values, ranges, parameters=parameters)
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         self.kinematics = Kinematics(gdim, "finite")
 
     def respond(

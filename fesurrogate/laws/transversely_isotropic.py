@@ -89,6 +89,7 @@ class TransverselyIsotropic(Material):
                 "the conductivity matrix instead"
             )
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         self.kinematics = kinematics
         self._parts = _parts(kinematics, _fibre_axis(direction, kinematics))
         one = {name: np.array([value]) for name, value in self._constants.values.items()}

@@ -76,6 +76,7 @@ class Viscoelastic(Material):
         ranges = dict.fromkeys(values, POSITIVE)
         self._constants = Constants("Viscoelastic", values, ranges, parameters=parameters)
         self.parameter_names = self._constants.names
+        self.parameter_ranges = self._constants.parameter_ranges
         self.kinematics = Kinematics(gdim)
         size = self.kinematics.size
         self.num_state = size * (1 + self._counts["shear"]) + self._counts["bulk"] + 1
