@@ -180,7 +180,8 @@ def check_numba() -> Iterable[Finding]:
         mend += "apt-get install python3-numba, or conda install -c conda-forge numba"
         yield Finding("Numba", f"{why}; torch evaluates energy networks", mend)
         return
-    yield Finding("Numba", f"{numba.__version__}; compiled kernels evaluate energy networks and look tables up")
+    served = "compiled kernels evaluate energy networks and look tables up"
+    yield Finding("Numba", f"{numba.__version__}; {served}")
 
 
 def check_mpi() -> Iterable[Finding]:

@@ -98,6 +98,6 @@ def check_parameters(field: MaterialField) -> None:
         if points and not (low <= least and largest <= high):
             raise InputError(
                 f"parameters.{name} is from {least:.6g} to {largest:.6g} in the body; expected "
-                f"values from {low:.6g} to {high:.6g}: change the formula, or widen the table where "
-                "it is one"
+                f"values from {low:.6g} to {high:.6g}: change the formula, or widen the "
+                "table where it is one"
             )
