@@ -16,10 +16,11 @@ from ranks import assert_same
 from fesurrogate.combine import Balanced
 from fesurrogate.errors import ConvergenceError, InputError, Interrupted
 from fesurrogate.fem import MacroProblem, MaterialField, strain_of
-from fesurrogate.fem.failure import SEARCHES, raising_rows
+from fesurrogate.fem.failure import SEARCHES, raising_rows, said_of_failures
 from fesurrogate.fem.mesh import rectangle
 from fesurrogate.fem.stepping import Increment, Position, run_increments
-from fesurrogate.kinematics import Kinematics
+from fesurrogate.kinematics import Array, Kinematics
+from fesurrogate.material import Response
 
 WORLD = MPI.COMM_WORLD
 pytestmark = pytest.mark.mpi
@@ -111,6 +112,21 @@ def test_the_end_names_the_exception_and_the_points(caplog: pytest.LogCaptureFix
         assert f"{count} points" in str(ended.value) and count < problem.fields[0].num_points
         said = [record for record in caplog.records if record.exc_info]
         assert 1 <= len(said) <= 3  # a traceback for each message, not for each attempt
+
+
+def test_what_is_not_trusted_but_answered_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all points that a guard warns of only those are counted that could not be solved."""
+    problem, _ = plate(fault="nan", above=1e-4)
+    field, respond = problem.fields[0], Faulty.respond
+
+    def doubted(self: Faulty, strain: Array, *given: object, **options: object) -> Response:
+        answer = respond(self, strain, *given, **options)  # type: ignore[arg-type]
+        return replace(answer, report={**answer.report, "untrusted": np.ones(len(strain), int)})
+
+    monkeypatch.setattr(Faulty, "respond", doubted)
+    problem.u.interpolate(lambda x: np.stack([0.06 * x[0], 0.0 * x[0]]))
+    assert field.update(1.0) == 1 < WORLD.allreduce(field.num_points)
+    assert said_of_failures([field.failure], WORLD) == "1 points are not trusted by their guard"
 
 
 def test_a_material_that_communicates_fails_on_all_ranks_together() -> None:

@@ -26,8 +26,8 @@ class Failure:
         parameters: (k, p).
         dt: Length of the increment.
         error: The exception, in one line, where there was one.
-        fatal: How many of the points no smaller step can mend, as the Material reports.
-        untrusted: How many have an answer that is not believed, as the Material reports.
+        fatal: How many of them no smaller step can mend, as the Material reports.
+        untrusted: How many of them have an answer that is not believed, as the Material reports.
     """
 
     rows: NDArray[np.int64]

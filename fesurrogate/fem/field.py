@@ -238,7 +238,10 @@ class MaterialField:
         if failed:
             rows = np.flatnonzero(~ok)
             report = {} if response is None else response.report
-            fatal, untrusted = (int(np.sum(report.get(k, 0))) for k in ("fatal", "untrusted"))
+            fatal, untrusted = (
+                int(report[key][rows].sum()) if key in report else 0
+                for key in ("fatal", "untrusted")
+            )
             self.failure = Failure(
                 rows, strain[rows], self.state[rows], self.hint[rows], parameters[rows], dt,
                 error, fatal, untrusted,
