@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from test_table import axes_of, tabulated, within
 pytest.importorskip("numba")
 
 from fesurrogate.hierarchical import Axis, Table, compiled
-from fesurrogate.hierarchical.kernels import options
 from fesurrogate.hierarchical.representations import Decoded, Gridded, Representation, Train
 from fesurrogate.hierarchical.representations.base import CHUNK
 from fesurrogate.hierarchical.representations.decoder import NAMES as WEIGHTS
@@ -147,16 +145,3 @@ def test_small_batches_and_machines_without_numba_are_answered_by_numpy(
             assert compiled.kernels_for(compiled.LEAST) is None
     compiled.loaded.cache_clear()
     assert compiled.kernels_for(compiled.LEAST) is not None
-
-
-def test_nowhere_to_keep_what_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numba refuses cache=True where neither folder can be written to."""
-    original = options.njit
-
-    def refusing(cache: bool = False, **settings: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function 'evaluate': no locator available")
-        return original(**settings)
-
-    monkeypatch.setattr(options, "njit", refusing)
-    assert options.compiled(lambda x: x + 1)(1) == 2

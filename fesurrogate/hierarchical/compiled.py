@@ -11,6 +11,8 @@ import logging
 from functools import cache
 from types import ModuleType
 
+from fesurrogate.machine_code import obstacle
+
 logger = logging.getLogger(__name__)
 
 LEAST = 10_000
@@ -27,11 +29,7 @@ def kernels_for(
 @cache
 def loaded() -> ModuleType | None:
     """Return the compiled loops; None where Numba is missing or switched off."""
-    try:
-        from numba import config
-    except ImportError:
-        return None
-    if config.DISABLE_JIT:
+    if obstacle():
         return None
     logger.info("Loading the kernels of tables; compiling them takes some seconds, once")
     from fesurrogate.hierarchical import kernels

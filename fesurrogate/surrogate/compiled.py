@@ -15,6 +15,7 @@ from typing import Literal, final
 import numpy as np
 import torch
 
+from fesurrogate import machine_code
 from fesurrogate.kinematics import SYMMETRIC_PAIRS, Array
 from fesurrogate.surrogate.energy import EnergyNetwork
 from fesurrogate.surrogate.network import Network
@@ -40,11 +41,7 @@ def obstacle(network: Network, device: torch.device) -> str:
         return "it covers neither material symmetry nor exponentials"
     if device.type != "cpu":
         return f"it runs on the CPU, and the device is {device}"
-    try:
-        from numba import config
-    except ImportError as error:
-        return f"it needs Numba: {error}"
-    return "NUMBA_DISABLE_JIT is set" if config.DISABLE_JIT else ""
+    return machine_code.obstacle()
 
 
 def tanh_table(dtype: Precision) -> Array:  # (14,), of the dtype

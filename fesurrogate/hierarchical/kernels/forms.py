@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from fesurrogate.hierarchical.kernels.options import compiled
 from fesurrogate.kinematics import Array
+from fesurrogate.machine_code import compiled
 
 POINTS = 16
 

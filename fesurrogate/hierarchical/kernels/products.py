@@ -11,8 +11,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from fesurrogate.hierarchical.kernels.options import compiled
 from fesurrogate.kinematics import Array
+from fesurrogate.machine_code import compiled
 
 VECTOR = 8
 """Numbers whose sums stay in registers: a row is filled up to a multiple of them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fesurrogate.hierarchical.kernels.options import compiled
 from fesurrogate.kinematics import Array
+from fesurrogate.machine_code import compiled
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""What all kernels share: options, and the products and hyperbolic tangents of a block."""
+"""What all kernels share: the products and hyperbolic tangents of a block."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from fesurrogate.machine_code import OPTIONS
+
 Numbers = NDArray[Any]  # of the dtype of the weights
 
 POINTS = 64
 TILE = 4  # rows of a product whose sums stay in registers; layers are padded to multiples of it
 VECTOR = 64  # bytes of each such sum: a whole line of the cache
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
 
 @intrinsic

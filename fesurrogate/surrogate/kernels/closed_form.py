@@ -10,7 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fesurrogate.kinematics import Array
-from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS, copy
+from fesurrogate.machine_code import OPTIONS
+from fesurrogate.surrogate.kernels.blocks import POINTS, copy
 
 PLACE = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # component of a symmetric tensor by (i, j)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from fesurrogate import machine_code
 from fesurrogate.kinematics import Array
-from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS, copy
+from fesurrogate.machine_code import compiled
+from fesurrogate.surrogate.kernels.blocks import POINTS, copy
 from fesurrogate.surrogate.kernels.closed_form import (
     ClosedForm,
     add_growth,
@@ -23,17 +23,9 @@ from fesurrogate.surrogate.kernels.perceptron import Weights, hessian, perceptro
 
 
 def stamp() -> int:
-    """Return a number that changes with any file of this room."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    """Return a number that changes with any file of this room, and with the options."""
+    files = [Path(machine_code.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
-
-
-def cached(function: Callable) -> Any:
-    """Compile a function at its first call, or take it from the cache."""
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # neither the folder of this file nor the user's cache can be written to
-        return njit(**OPTIONS)(function)
 
 
 def build(sources: int) -> Any:
@@ -42,7 +34,7 @@ def build(sources: int) -> Any:
     Numba itself looks for changes in this file only, not in those of the functions called.
     """
 
-    @cached
+    @compiled
     def evaluate(
         strain: Array,  # (n, m)
         rest: Array,  # (m,)

@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fesurrogate.surrogate.kernels.blocks import OPTIONS, POINTS, TILE, Numbers, add_product, tanh
+from fesurrogate.machine_code import OPTIONS
+from fesurrogate.surrogate.kernels.blocks import POINTS, TILE, Numbers, add_product, tanh
 
 
 class Weights(NamedTuple):
