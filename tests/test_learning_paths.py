@@ -345,6 +345,64 @@ def test_paths_of_unlike_length_are_kept_side_by_side(led: Body) -> None:
     np.testing.assert_array_equal(again.steps, more.steps)
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_body_of_too_few_points_is_left_to_the_reference(count: int) -> None:
+    """No path is held out that could judge a model: there is none, and what is said is right."""
+    body = Body(learning(), share(directions(count)))
+    for got, truth in zip((body.lead(level) for level in LEVELS), exact(body.strain), strict=True):
+        np.testing.assert_allclose(got.stress, truth, rtol=0, atol=1e-12)
+    lessons = body.material.lessons()
+    assert body.material.fitted is None and {each.outcome for each in lessons} == {"waiting"}
+    assert [(each.samples, each.fallen) for each in lessons] == [(count, count)] * len(LEVELS)
+
+
+def test_an_increment_without_load_does_no_harm() -> None:
+    """Nothing is learned of points at rest, and what comes after is learned as ever."""
+    body = Body(learning(), share(directions()))
+    body.lead(0.0, *LEVELS[:4])
+    lessons = body.material.lessons()
+    assert lessons[0].outcome == "waiting" and lessons[0].samples == 1
+    assert body.material.fitted is not None and lessons[-1].samples > 12
+    assert np.isfinite(body.said[-1].stress).all()
+
+
+def test_a_path_without_room_teaches_no_more() -> None:
+    """Its last increment is not known: it is answered, as by any guard, and the next one fails."""
+    body = Body(learning(max_increments=2), share(directions(30)))
+    body.lead(*LEVELS[:2])
+    before = body.material.paths
+    last = body.lead(LEVELS[2])
+    assert last.ok.all()
+    for name, array in body.material.paths.arrays().items():
+        np.testing.assert_array_equal(array, before.arrays()[name], err_msg=name)
+    fell = COMM.allreduce(int(last.report["fallback"].sum()))
+    lesson = body.material.lessons()[-1]
+    assert (lesson.fallen, lesson.outcome) == (fell, "waiting") and fell > 0
+    after = body.material.evaluate(LEVELS[3] * body.strain, body.state, hint=body.hint)
+    assert not after.ok.any()
+
+
+def test_a_start_of_which_nothing_was_solved_is_no_start(led: Body) -> None:
+    data = led.material.samples
+    material = learning(start=replace(data, ok=np.zeros_like(data.ok)))
+    assert len(material.paths) == 0 and material.fitted is None
+    few = learning(start=data.take(np.arange(2)))  # none of them is held out
+    assert len(few.paths) == 2 and few.fitted is None
+
+
+def test_a_model_that_cannot_be_fitted_is_not_taken(taught: dict[str, np.ndarray]) -> None:
+    material = again(taught)
+    assert material.fitted is not None
+    paths, network = material.paths, material.fitted.network()
+    for bad, note in ((np.nan, "not finite"), (0.0, "does not answer")):
+        stress = np.where(paths.ok[:, :, None], bad, paths.stress)
+        judged = judge_paths(
+            replace(paths, stress=stress), network, SMALL,
+            known=0, iterations=1, tolerance=TOLERANCE,
+        )  # fmt: skip
+        assert judged.outcome == "failed" and note in judged.note
+
+
 def test_what_cannot_be_learned_is_refused() -> None:
     with pytest.raises(InputError, match="physical networks"):
         LearningPaths(LAW, TrainSettings(model="polynomial", ensemble=4), tolerance=0.01)

@@ -116,7 +116,7 @@ class LearningPaths(Material):
         if start is not None:
             most = self._settings.paths
             self.paths = paths_from(start, self.paths, self.kinematics, most)
-            found = self._refined(START)
+            found = self._refined(START) if self.paths.enough else Judged("waiting", note="too few")
             if found.outcome != "taken":
                 logger.info("learning: no model of %d paths; %s", len(self.paths), found.note)
             self._judge_trust(News.none())
@@ -155,15 +155,17 @@ class LearningPaths(Material):
         assert isinstance(surrogate, Followed)
         self.guarded.accept(strain, response)
         state = response.state[:, : surrogate.num_state]
-        length = self._comm.allreduce(int(state[:, 0].max(initial=0.0)), op=MPI.MAX)
+        longest = self._comm.allreduce(int(state[:, 0].max(initial=0.0)), op=MPI.MAX)
+        length = min(max(longest, 1), self._most)  # of a longer path the last increment is lost
         here = np.flatnonzero(state[:, 0] == length)
         steps = surrogate.paths(state[here], length)  # (k, length, m + 1)
-        fell = (response.report["fallback"][here] == 1) & response.ok[here]
+        fell = (response.report["fallback"] == 1) & response.ok
         news, checked, wrong = self._led_on(steps)
-        added = self._new_paths(steps, fell)
+        added = self._new_paths(steps, fell[here])
         judged = Judged("waiting")
-        good = len(news.error) > 0 and np.sqrt((news.error**2).mean()) <= GOOD * self._tolerance
-        if (added or wrong or not good) and self.paths.ok[~self.paths.held].any():
+        error = np.sqrt((news.error**2).mean()) if len(news.error) else 0.0
+        due = added or wrong or self.fitted is None or error > GOOD * self._tolerance
+        if due and self.paths.enough:
             judged = self._refined()
         self._judge_trust(news)
         self._lessons.append(
@@ -227,8 +229,10 @@ class LearningPaths(Material):
 
         last = np.zeros(self.paths.ok.shape, dtype=bool)
         last[which, np.abs(self.paths.length[which]) - 1] = True
-        scale, whole = scale_of(self.paths), self.paths.dataset(self.kinematics)
-        doubt, error = doubt_and_error(self.fitted.network(), whole, scale, last)
+        scale, whole, told = scale_of(self.paths), self.paths.dataset(self.kinematics), None
+        if self._comm.rank == 0:  # what is decided by it is the same on all ranks, bit for bit
+            told = doubt_and_error(self.fitted.network(), whole, scale, last)
+        doubt, error = self._comm.bcast(told, root=0)
         if not len(doubt):
             return News.none(), 0, 0
         limit = self.guarded.trust.limits[0] * float(self.fitted.trust["scale"][0]) / scale

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fesurrogate.config.train import TrainSettings
 from fesurrogate.data.dataset import Dataset
+from fesurrogate.errors import InputError
 from fesurrogate.kinematics import Array, BoolArray, Kinematics
 from fesurrogate.learning.fitted import Fitted, Judged
 from fesurrogate.learning.paths import News, Paths
@@ -66,7 +67,10 @@ def judge_paths(
         tolerance: Of the trust.
     """
     whole = paths.dataset(kinematics)
-    network = _fitted(before, whole.take(np.flatnonzero(~paths.held)), iterations)
+    try:
+        network = _fitted(before, whole.take(np.flatnonzero(~paths.held)), iterations)
+    except (InputError, RuntimeError) as error:  # torch's errors of linear algebra among them
+        return Judged("failed", note=str(error))
     scale = scale_of(paths)
     parts = {"held_out": np.flatnonzero(paths.held), "old": np.arange(known)}
     errors: dict[str, float] = {}

@@ -57,6 +57,11 @@ class Paths:
         """Return which paths are followed."""
         return np.flatnonzero(self.length > 0)
 
+    @property
+    def enough(self) -> bool:
+        """Return whether there are answers to fit a model to, and others to judge it by."""
+        return bool(self.ok[~self.held].any() and self.ok[self.held].any())
+
     def pasts(self) -> dict[bytes, int]:
         """Return the paths that are followed by all that they have gone through."""
         return {
