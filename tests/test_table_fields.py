@@ -11,18 +11,21 @@ from dolfinx import fem
 from dolfinx.mesh import CellType, compute_midpoints, create_unit_square, meshtags
 from mpi4py import MPI
 from numpy.typing import NDArray
+from test_guard_settings import halves
 from test_precompute import settings_of, toml
 from test_table import tabulated
 
 from fesurrogate.build import load_material
 from fesurrogate.build.expression import formula
 from fesurrogate.build.precompute import ensure_table
+from fesurrogate.build.problem import build_problem
 from fesurrogate.config import read_config
 from fesurrogate.errors import InputError
 from fesurrogate.fem.field import MaterialField
 from fesurrogate.fem.strain import strain_of
 from fesurrogate.hierarchical import Table
 from fesurrogate.kinematics import Kinematics
+from fesurrogate.run import run
 
 LEFT, RIGHT = (1.25, 3.5), (1.75, 2.5)  # of the two parameters
 PAIRS = tuple(zip(LEFT, RIGHT, strict=True))
@@ -81,3 +84,27 @@ def test_every_rank_hears_of_a_table_that_cannot_be_read(tmp_path: Path) -> None
     with pytest.raises(InputError, match="damaged, or was cut short") as caught:
         load_material(read_config(folder / "case.toml"), comm)
     assert len(set(comm.allgather(str(caught.value)))) == 1
+
+
+def test_regions_that_differ_in_parameters_read_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is that of one region with a formula."""
+    monkeypatch.setattr("fesurrogate.build.problem.rectangle", halves)
+    body = (
+        '[mesh]\ngenerator = "rectangle"\ncells = [2, 2]\n'
+        '[[dirichlet]]\nboundary = "left"\n'
+        '[[dirichlet]]\nboundary = "right"\nvalue = [1e-3, 0.0]\n[[reaction]]\nboundary = "right"\n'
+    )
+    given = 'parameters = {{ "fractions.fibre" = {} }}\n'
+    formula_of_both = given.format('"0.5 if x[1] > 0.5 else 0.3"')
+    upper = "[regions.upper]\n" + 'kind = "table"\n' + given.format(0.5)
+    found = []
+    for material, more in ((given.format(0.3), upper), (formula_of_both, "")):
+        text = toml(material=material, quantities='["stiffness"]', more=body + more)
+        settings = settings_of(tmp_path, text)
+        ensure_table(settings, MPI.COMM_SELF)
+        model = build_problem(settings, MPI.COMM_SELF)
+        assert len({id(each.material) for each in model.materials.values()}) == 1
+        found.append(run(settings, MPI.COMM_SELF).results.reaction["right"])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)

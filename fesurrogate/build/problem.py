@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from dolfinx import fem
@@ -124,12 +124,13 @@ def build_problem(
     fields: dict[str, MaterialField] = {}
     tables: list[tuple[MaterialSettings, IdentifiedMaterial]] = []
     for name, (table, _) in regions.items():
-        known = next((material for other, material in tables if other == table), None)
+        asked = table if table.learns else _without_values(table)
+        known = next((material for other, material in tables if other == asked), None)
         where = name if name == REST else f"regions.{name}"
         materials[name] = known or identify_material(
             table, settings, comm, where=where, allow_code=allow_code, gather=True
         )
-        tables.append((table, materials[name]))
+        tables.append((asked, materials[name]))
     degree = _quadrature_degree(settings.macro, mesh)
     spread = {
         name: comm.size > 1 and table.balanced and table.kind == "rve"
@@ -190,6 +191,12 @@ def build_mesh(settings: Settings, comm: MPI.Intracomm) -> TaggedMesh:
                 f"generator {wanted.generator!r} makes a {dim}D mesh, but kinematics.gdim is {gdim}"
             )
         return maker(comm, **wanted.arguments)
+
+
+def _without_values(table: MaterialSettings) -> MaterialSettings:
+    """Return a table with the names of its parameters alone, as a Material knows no more."""
+    names = dict.fromkeys(table.parameters or {}, 0.0)
+    return replace(table, parameters=names or None)
 
 
 def _quadrature_degree(macro: MacroSettings, mesh: Mesh) -> int:
