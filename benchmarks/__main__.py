@@ -18,6 +18,7 @@ SUBJECTS = (
     "active",
     "guard",
     "learning",
+    "learning_history",
     "robustness",
     "table",
     "storage",
