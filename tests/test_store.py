@@ -306,11 +306,34 @@ def test_a_kill_while_one_dataset_replaces_another_blocks_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", killed)
-        with pytest.raises(KeyboardInterrupt):
-            begin(tmp_path, wanted)
+        for other in (wanted, replace(head(10), request="else")):
+            with pytest.raises(KeyboardInterrupt):
+                begin(tmp_path, other)
     assert read_manifest(tmp_path).discard and list(tmp_path.glob("*.h5"))
     begun, missing = begin(tmp_path, wanted)
     assert len(missing) == 10 and not list(tmp_path.glob("*.h5"))
+
+
+def test_two_kills_leave_the_dataset_that_was_there(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its shard written, and the manifest not."""
+    write_dataset(dataset, tmp_path)
+    write = Manifest.write
+
+    def killed(self: Manifest, folder: Path) -> None:
+        if self.complete and self.discard and len(self.shards) and self.paths == 5:
+            raise KeyboardInterrupt
+        write(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "write", killed)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                write_dataset(dataset.take(slice(0, 5)), tmp_path)
+            np.testing.assert_array_equal(read_dataset(tmp_path).stress, dataset.stress)
+    write_dataset(dataset.take(slice(0, 5)), tmp_path)
+    assert len(read_dataset(tmp_path)) == 5 and len(list(tmp_path.glob("*.h5"))) == 1
 
 
 def test_one_writer_at_a_time(tmp_path: Path, dataset: Dataset) -> None:

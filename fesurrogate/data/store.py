@@ -67,11 +67,10 @@ def begin(folder: Path, wanted: Manifest, *, fresh: bool = False) -> tuple[Manif
     there = _scan(folder, begun, "computed again")[0]
     if old is not None and begun.uid == old.uid:
         _check_added(folder, old, begun, there)
+    _keep_shards(folder, {begun.uid, begun.discard})
     begun.write(folder)
     remove_half_written(folder)
-    for path in _shards(folder):
-        if not path.name.startswith(f"{begun.uid}-"):
-            path.unlink()
+    _keep_shards(folder, {begun.uid})
     return begun, np.setdiff1d(np.arange(begun.paths), there)
 
 
@@ -240,6 +239,8 @@ def write_dataset(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
     )  # fmt: skip
     with locked(place):
         old = stored(place)
+        if old is not None:
+            _keep_shards(place, {old.uid})
         (head if old is None else replace(old, discard=head.uid)).write(place)
         arrays = {name: getattr(dataset, name) for name in ARRAYS}
         shard = Shard(
@@ -251,9 +252,7 @@ def write_dataset(dataset: Dataset, folder: str | os.PathLike[str]) -> None:
         discard = "" if old is None else old.uid
         replace(head, shards={name: digest}, complete=True, discard=discard).write(place)
         remove_half_written(place)
-        for path in _shards(place):
-            if path.name != name:
-                path.unlink()
+        _keep_shards(place, {head.uid})
 
 
 def _scan(
@@ -284,12 +283,24 @@ def _scan(
 
 def _check_foreign(folder: Path, uids: set[str]) -> None:
     names = [path.name for path in _shards(folder)]
-    foreign = [name for name in names if name.partition("-")[0] not in uids]
+    foreign = [name for name in names if _uid(name) not in uids]
     if foreign:
         raise InputError(
             f"{folder} holds {foreign[0]}{' and others' if len(foreign) > 1 else ''}, which is not "
             "of this dataset; move it away, or begin anew with --fresh"
         )
+
+
+def _keep_shards(folder: Path, uids: set[str]) -> None:
+    """Remove the shards of other datasets: before a manifest forgets that they may lie there."""
+    for path in _shards(folder):
+        if _uid(path.name) not in uids:
+            path.unlink()
+
+
+def _uid(name: str) -> str:
+    """Return the dataset of a shard."""
+    return name.partition("-")[0]
 
 
 def _shards(folder: Path) -> list[Path]:
