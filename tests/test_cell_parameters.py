@@ -12,7 +12,7 @@ from fesurrogate.fem import MacroProblem, MaterialField, strain_of
 from fesurrogate.fem.mesh import rectangle
 from fesurrogate.laws import Ogden, TransverselyIsotropic, Viscoelastic
 from fesurrogate.material import Material
-from fesurrogate.micro import RVEMaterial, laminate_cell, linear_elastic, neo_hookean
+from fesurrogate.micro import Phase, RVEMaterial, laminate_cell, linear_elastic, neo_hookean
 
 NAMES = ("stiff.shear_modulus", "soft.lame", "stiff.lame")
 SOFT, STIFF = {"shear_modulus": 1.0, "lame": 1.5}, {"shear_modulus": 10.0, "lame": 15.0}
@@ -45,6 +45,16 @@ def test_a_parameter_is_the_constant_it_stands_for() -> None:
         expected = one.evaluate(strain[i : i + 1])
         np.testing.assert_allclose(got.stress[i], expected.stress[0], rtol=0, atol=1e-9)
         np.testing.assert_allclose(got.tangent[i], expected.tangent[0], rtol=0, atol=1e-9)
+
+
+def test_what_was_assembled_for_other_parameters_serves_no_more() -> None:
+    """At rest and without fluctuation, where a cell stands between points: σ = p I."""
+    law = Phase(lambda strain, p: p * ufl.tr(strain) + ufl.inner(strain, strain), {"p": 1.0})
+    cell, plane = laminate_cell(2, {"only": 1.0}, resolution=2), Kinematics(2)
+    rve = RVEMaterial(cell, {"only": law}, plane, degree=1, parameters=("only.p",))
+    pressures = np.array([[1.0], [3.0], [2.0]])
+    got = rve.evaluate(np.zeros((3, 3)), parameters=pressures, tangent=False).stress
+    np.testing.assert_allclose(got, pressures * plane.pack(np.eye(2)[None]), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("gdim", [2, 3])

@@ -50,6 +50,16 @@ def rubber() -> RVEMaterial:
 
 
 @cache
+def plastic() -> RVEMaterial:
+    """A cell with history."""
+    phases = {
+        "matrix": J2Plasticity(2, young=200.0, poisson=0.3, yield_stress=0.5, hardening=20.0),
+        "inclusion": linear_elastic(young=400.0, poisson=0.2),
+    }
+    return cell(Kinematics(2), phases, 4)
+
+
+@cache
 def learned() -> FluctuationModes:
     """A guess from 128 points; tests draw others."""
     F = stretches(PLANE, 128, 0.2)[:, 0]
@@ -216,6 +226,21 @@ def test_what_a_guess_saves_is_what_the_classical_one_takes_more() -> None:
         rubber().beginning_with(learned(), compared=-1)
 
 
+def test_what_is_compared_leaves_a_cell_with_history_as_it_was() -> None:
+    """Along a plastic path, in which each answer begins from the state and hint of the last."""
+    found = []
+    for compared in (0, 1):
+        rve = plastic().beginning_with(Sensitivity(plastic().kinematics), compared=compared)
+        state, hint, rows = None, None, []
+        for k in range(1, 4):
+            answer = rve.evaluate(2e-3 * k * np.array([[1.0, -0.3, 0.4]]), state, hint=hint)
+            state, hint = answer.state, answer.hint
+            rows.append(np.concatenate([answer.stress, state, hint], axis=1))
+        found.append(np.array(rows))
+    assert answer.report["guess_compared"].all()
+    np.testing.assert_array_equal(*found)
+
+
 def test_which_points_are_compared_is_theirs_alone() -> None:
     """One in eight, within three standard deviations; the same in another batch."""
     rve = rubber().beginning_with(learned(), compared=8)
@@ -235,13 +260,8 @@ def test_where_equilibrium_is_known_nothing_is_guessed() -> None:
 
 def test_a_cell_with_history_takes_the_sensitivity() -> None:
     """Along a plastic path the answers agree, and iterations are saved."""
-    small = Kinematics(2)
-    phases = {
-        "matrix": J2Plasticity(2, young=200.0, poisson=0.3, yield_stress=0.5, hardening=20.0),
-        "inclusion": linear_elastic(young=400.0, poisson=0.2),
-    }
-    plain = cell(small, phases, 4)
-    warm = plain.beginning_with(Sensitivity(small))
+    plain = plastic()
+    warm = plain.beginning_with(Sensitivity(plain.kinematics))
     found, counts = {}, {}
     for name, rve in (("plain", plain), ("warm", warm)):
         state, hint, stresses, counts[name] = None, None, [], 0
