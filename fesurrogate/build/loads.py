@@ -66,7 +66,6 @@ def dirichlet_conditions(
     if not settings.dirichlet:
         raise InputError("there is no [[dirichlet]]: nothing holds the body; add at least one")
     bcs, loads = [], []
-    free = set(range(size))  # axes that nothing holds
     for k, wanted in enumerate(settings.dirichlet):
         with naming(f"dirichlet[{k}]"):
             boundary_facets(tagged, wanted.boundary)
@@ -74,7 +73,7 @@ def dirichlet_conditions(
             if wanted.component is None:
                 clamped = np.zeros(size) if size and wanted.value == 0.0 else wanted.value
                 value = _vector(clamped, size, "value")  # type: ignore[arg-type]
-                space, free = V, set()
+                space = V
             else:
                 axis = AXES.get(str(wanted.component), wanted.component)
                 if not (isinstance(axis, int) and axis < size):
@@ -82,15 +81,21 @@ def dirichlet_conditions(
                         f"component is {wanted.component!r}, but the unknown has {size or 1}"
                     )
                 value = _vector(wanted.value, 0, "value (of one component)")
-                space, free = V.sub(axis), free - {axis}
+                space = V.sub(axis)
             dofs = fem.locate_dofs_topological(space, dim, facets)
             constant = fem.Constant(mesh, np.zeros_like(value))
             bcs.append(fem.dirichletbc(constant, dofs, space))
             loads.append(Load(constant, value, wanted.schedule))
+    return bcs, loads
+
+
+def warn_of_free_axes(settings: Settings, V: fem.FunctionSpace) -> None:
+    """Say along which axes no ``[[dirichlet]]`` holds the body."""
+    held = {AXES.get(str(each.component), each.component) for each in settings.dirichlet}
+    free = set() if None in held else set(range(V.num_sub_spaces)) - held
     if free:
         axes = " and ".join("xyz"[axis] for axis in sorted(free))
         logger.warning("no [[dirichlet]] holds the body along %s: it may end anywhere", axes)
-    return bcs, loads
 
 
 def dead_loads(

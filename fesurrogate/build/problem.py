@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from fesurrogate.build.context import naming
 from fesurrogate.build.field import check_parameters, parameters_of
-from fesurrogate.build.loads import Load, boundary_facets, dead_loads, dirichlet_conditions
+from fesurrogate.build.loads import (
+    Load,
+    boundary_facets,
+    dead_loads,
+    dirichlet_conditions,
+    warn_of_free_axes,
+)
 from fesurrogate.build.materials import IdentifiedMaterial, identify_material
 from fesurrogate.build.memory import estimate_memory
 from fesurrogate.build.probes import Probe, locate
@@ -106,6 +112,8 @@ def build_problem(
 
     regions = _regions(settings, tagged)
     bcs, loads = dirichlet_conditions(settings, tagged, V)
+    if beside is None:
+        warn_of_free_axes(settings, V)
     external, dead = dead_loads(settings, tagged, V)
     probes = []
     for k, probe in enumerate(settings.probe):
