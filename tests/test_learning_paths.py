@@ -54,11 +54,11 @@ POINTS = 90
 
 
 class Counted(Material):
-    """The law, which counts what it is asked, and fails where the first strain is too large."""
+    """The law, or a stiffer one, which counts what it is asked, and fails where it is too much."""
 
-    def __init__(self, largest: float = np.inf) -> None:
+    def __init__(self, largest: float = np.inf, *, factor: float = 1.0) -> None:
         self.kinematics, self.num_state = LAW.kinematics, LAW.num_state
-        self.largest, self.asked = largest, 0
+        self.largest, self.factor, self.asked = largest, factor, 0
 
     def initial_state(self, n: int) -> Array:
         """Return the law's."""
@@ -70,7 +70,8 @@ class Counted(Material):
         arguments.pop("hint"), arguments.pop("parameters")
         answer = LAW.evaluate(strain, state, dt, **arguments)
         count = {"rve_solves": np.ones(len(strain), dtype=np.int64)}
-        answer = replace(answer, report={**answer.report, **count})
+        stress, report = self.factor * answer.stress, {**answer.report, **count}
+        answer = replace(answer, stress=stress, report=report)
         return masked(answer, strain[:, 0] <= self.largest)
 
 
@@ -147,7 +148,7 @@ def again(snapshot: dict[str, np.ndarray]) -> LearningPaths:
 def test_it_begins_with_nothing_and_asks_less(led: Body) -> None:
     """Fewer points fall back, though every increment is new; what is trusted errs by little."""
     shares, wrong, trusted = [], 0, 0
-    scale = scale_of(led.material.paths)
+    scale = scale_of(led.material.samples)
     for got, truth in zip(led.said, exact(led.strain), strict=True):
         fell = got.report["fallback"] == 1
         error = np.linalg.norm(got.stress - truth, axis=1) / scale
@@ -250,7 +251,7 @@ def test_what_is_learned_does_not_depend_on_who_holds_the_points(
     taught: dict[str, np.ndarray],
 ) -> None:
     """One rank alone has all points, in another order, and some of them twice."""
-    every = directions()[::-1]
+    every = np.concatenate([directions(), directions()[:20]])[::-1]
     body = Body(learning(), every if COMM.rank == 0 else every[:0])
     body.lead(*LEVELS)
     for name, array in body.material.snapshot().items():
@@ -269,6 +270,22 @@ def test_what_is_restored_goes_on_as_if_it_had_not_been_left() -> None:
     for name, array in whole.material.snapshot().items():
         np.testing.assert_array_equal(array, restarted.material.snapshot()[name], err_msg=name)
     np.testing.assert_array_equal(whole.said[-1].stress, restarted.said[-1].stress)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_what_is_trusted_wrongly_is_told(
+    led: Body, taught: dict[str, np.ndarray], factor: float
+) -> None:
+    """Of a reference that has changed meanwhile, all that is trusted is wrong, and is learned."""
+    material = learning(Balanced(Counted(factor=factor), COMM))
+    material.restore(taught)
+    body = Body(material, led.strain)
+    body.state, body.hint = led.state, led.hint
+    body.lead(0.4)
+    (lesson,) = material.lessons()
+    share_wrong = lesson.wrong / lesson.checked
+    assert share_wrong == 1.0 if factor > 1.0 else share_wrong < 0.2
+    assert factor == 1.0 or lesson.outcome != "waiting"
 
 
 def test_a_path_that_fails_ends() -> None:

@@ -229,7 +229,8 @@ class LearningPaths(Material):
 
         last = np.zeros(self.paths.ok.shape, dtype=bool)
         last[which, np.abs(self.paths.length[which]) - 1] = True
-        scale, whole, told = scale_of(self.paths), self.paths.dataset(self.kinematics), None
+        whole, told = self.samples, None
+        scale = scale_of(whole)
         if self._comm.rank == 0:  # what is decided by it is the same on all ranks, bit for bit
             told = doubt_and_error(self.fitted.network(), whole, scale, last)
         doubt, error = self._comm.bcast(told, root=0)

@@ -28,8 +28,8 @@ from fesurrogate.surrogate.network import Network
 from fesurrogate.surrogate.physical import PhysicalNetwork
 from fesurrogate.train.history import point_phase
 from fesurrogate.train.sequence import follow, solved_paths
-from fesurrogate.trust import CalibratedMeasure, Deviation, recorded, training_inputs
-from fesurrogate.trust.calibrate import FEWEST
+from fesurrogate.trust import CalibratedMeasure, Deviation, recorded, stress_scale, training_inputs
+from fesurrogate.trust.calibrate import FEWEST, doubts_and_errors
 
 
 def beginners(kinematics: Kinematics, train: TrainSettings) -> Ensemble:
@@ -71,7 +71,7 @@ def judge_paths(
         network = _fitted(before, whole.take(np.flatnonzero(~paths.held)), iterations)
     except (InputError, RuntimeError) as error:  # torch's errors of linear algebra among them
         return Judged("failed", note=str(error))
-    scale = scale_of(paths)
+    scale = scale_of(whole)
     parts = {"held_out": np.flatnonzero(paths.held), "old": np.arange(known)}
     errors: dict[str, float] = {}
     grown = False
@@ -99,7 +99,8 @@ def trusted(fitted: Fitted, paths: Paths, kinematics: Kinematics, news: News) ->
         kinematics: The strain measure.
         news: What the model before said of the last increment.
     """
-    scale, whole = scale_of(paths), paths.dataset(kinematics)
+    whole = paths.dataset(kinematics)
+    scale = scale_of(whole)
     unseen = whole.take(np.flatnonzero(paths.held))
     seen = [doubt_and_error(fitted.network(), unseen, scale), (news.doubt, news.error)]
     doubt, error = (np.concatenate(part) for part in zip(*seen, strict=True))
@@ -129,23 +130,16 @@ def doubt_and_error(
         scale: A stress.
         points: Of which; those that were solved if None.
     """
-    material, state = NetworkMaterial(network), network.initial_state(len(paths)).numpy()
-    measure = Deviation(scale)
-    doubts, errors = [], []
-    for t in range(paths.increments):
-        answer = material.evaluate(paths.strain[:, t], state, tangent=False)
-        state = answer.state
-        chosen = paths.ok[:, t] if points is None else points[:, t] & paths.ok[:, t]
-        wrong = np.linalg.norm(answer.stress - paths.stress[:, t], axis=1) / scale
-        doubts.append(measure.doubt(paths.strain[:, t], np.zeros((len(paths), 0)), answer)[chosen])
-        errors.append(np.where(answer.ok, wrong, np.inf)[chosen])
-    return np.concatenate(doubts), np.concatenate(errors)
+    (doubt,), error = doubts_and_errors(
+        NetworkMaterial(network), [Deviation(scale)], paths,
+        scale=scale, points=points, tangent=False,
+    )  # fmt: skip
+    return doubt, error
 
 
-def scale_of(paths: Paths) -> float:
+def scale_of(paths: Dataset) -> float:
     """Return the root mean square of |stress| of what was solved; 1 where that is nothing."""
-    squares = (paths.stress[paths.ok] ** 2).sum(axis=1)
-    return float(np.sqrt(squares.mean())) if len(squares) and squares.any() else 1.0
+    return (stress_scale(paths) if paths.ok.any() else 0.0) or 1.0
 
 
 def _fitted(before: Network, training: Dataset, iterations: int) -> Ensemble:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fesurrogate.data.dataset import Dataset
 from fesurrogate.errors import InputError
-from fesurrogate.kinematics import Array
+from fesurrogate.kinematics import Array, BoolArray
 from fesurrogate.material import Material
 from fesurrogate.trust.calibrated import CalibratedMeasure
 from fesurrogate.trust.measures import Measure, inputs_of
@@ -61,6 +61,35 @@ def calibrate(
             f"{int(dataset.ok.sum())} solved points to calibrate trust with; expected at least "
             f"{FEWEST}: give [calibration] more samples"
         )
+    doubts, error = doubts_and_errors(surrogate, measures, dataset, scale=scale)
+    return tuple(
+        CalibratedMeasure(measure, doubt, error)
+        for measure, doubt in zip(measures, doubts, strict=True)
+    )
+
+
+def doubts_and_errors(
+    surrogate: Material,
+    measures: Sequence[Measure],
+    dataset: Dataset,
+    *,
+    scale: float,
+    points: BoolArray | None = None,  # (N, T)
+    tangent: bool = True,
+) -> tuple[list[Array], Array]:  # (k,) of each measure, (k,)
+    """Return what measures say of the solved points of paths, and |Δstress| over the scale there.
+
+    Args:
+        surrogate: Evaluated along the paths.
+        measures: Of doubt.
+        dataset: Paths with the reference's answers.
+        scale: A stress.
+        points: Of which, if not all.
+        tangent: Whether a measure asks for it.
+
+    Raises:
+        InputError: Paths of more than one time step.
+    """
     state = surrogate.initial_state(len(dataset))
     assert dataset.parameters is not None
     doubts: list[list[Array]] = [[] for _ in measures]
@@ -70,18 +99,16 @@ def calibrate(
         if len(np.unique(times)) > 1:
             raise InputError("a calibration takes paths of one time step for all")
         answer = surrogate.evaluate(
-            dataset.strain[:, t], state, float(times[0]), parameters=dataset.parameters
-        )
+            dataset.strain[:, t], state, float(times[0]) if len(times) else 1.0,
+            parameters=dataset.parameters, tangent=tangent,
+        )  # fmt: skip
         state, ok = answer.state, dataset.ok[:, t]
+        ok = ok if points is None else ok & points[:, t]
         wrong = np.linalg.norm(answer.stress - dataset.stress[:, t], axis=1) / scale
         errors.append(np.where(answer.ok, wrong, np.inf)[ok])
         for kept, measure in zip(doubts, measures, strict=True):
             kept.append(measure.doubt(dataset.strain[:, t], dataset.parameters, answer)[ok])
-    error = np.concatenate(errors)
-    return tuple(
-        CalibratedMeasure(measure, np.concatenate(kept), error)
-        for measure, kept in zip(measures, doubts, strict=True)
-    )
+    return [np.concatenate(kept) for kept in doubts], np.concatenate(errors)
 
 
 def _rows(dataset: Dataset) -> tuple[Array, Array]:  # (N T, m), (N T, p)
