@@ -18,6 +18,7 @@ from test_learning_run import TOML, After
 from fesurrogate.build.guard import learning_of
 from fesurrogate.config import Settings, read_config
 from fesurrogate.data.store import read_dataset
+from fesurrogate.errors import InputError
 from fesurrogate.learning import Learning
 from fesurrogate.run import Run, run
 from fesurrogate.run.learned import LEARNED
@@ -48,7 +49,7 @@ def shared_folder() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def settings_in(folder: Path, region: str) -> Settings:
+def settings_in(folder: Path, region: str, *, measure: str = "finite") -> Settings:
     """Return the settings of a square that hangs, and is drawn aside, by its own weight."""
     text = TOML.replace("[material.guard]", '[material.guard]\nreference = "ogden"')
     begin, end = text.index("[[dirichlet]]"), text.index("[steps]")
@@ -57,6 +58,10 @@ def settings_in(folder: Path, region: str) -> Settings:
     text = text.replace('generator = "rectangle"\ncells = [5, 5]', 'file = "square.msh"')
     text = text.replace("increments = 5", "increments = 4")
     text = text.replace("[kinematics]", "[macro]\ndegree = 1\n[kinematics]")
+    if measure == "small":
+        begin, end = text.index("[material.ogden]"), text.index("[[dirichlet]]")
+        text = text[:begin] + "[material.linear]\nyoung = 5.0\npoisson = 0.2\n" + text[end:]
+        text = text.replace('"ogden"', '"linear"').replace('"finite"', '"small"')
     if WORLD.rank == 0:
         (folder / "case.toml").write_text(text)
     WORLD.Barrier()
@@ -126,6 +131,24 @@ def test_regions_of_one_law_share_what_they_learn(folder: Path) -> None:
     assert len(read_dataset(settings.run_folder / LEARNED / "dataset")) == last.samples
     away = [sum((entry.fallback or {}).values()) for entry in history]
     assert away[0] == 288 and sum(away[1:]) < 0.2 * 3 * 288, away
+
+
+def test_no_certificate_beside_a_region_with_history(folder: Path) -> None:
+    """It would be led to by models that are there from the start."""
+    history = """
+[regions.left]
+kind = "j2_plasticity"
+[regions.left.j2_plasticity]
+young = 7.0
+poisson = 0.3
+yield_stress = 0.1
+"""
+    settings = settings_in(folder, history, measure="small")
+    material = settings.material
+    assert material is not None and material.guard is not None
+    wanted = replace(material, guard=replace(material.guard, certify=True))
+    with pytest.raises(InputError, match="with history .* one is learned in the run"):
+        run(replace(settings, material=wanted), WORLD, settings.run_folder)
 
 
 def test_a_restart_goes_on_with_what_regions_share(folder: Path) -> None:
