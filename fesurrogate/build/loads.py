@@ -92,9 +92,9 @@ def dirichlet_conditions(
 def warn_of_free_axes(settings: Settings, V: fem.FunctionSpace) -> None:
     """Say along which axes no ``[[dirichlet]]`` holds the body."""
     held = {AXES.get(str(each.component), each.component) for each in settings.dirichlet}
-    free = set() if None in held else set(range(V.num_sub_spaces)) - held
+    free = [axis for axis in range(V.num_sub_spaces) if not held & {axis, None}]
     if free:
-        axes = " and ".join("xyz"[axis] for axis in sorted(free))
+        axes = " and ".join("xyz"[axis] for axis in free)
         logger.warning("no [[dirichlet]] holds the body along %s: it may end anywhere", axes)
 
 

@@ -203,7 +203,7 @@ def build_mesh(settings: Settings, comm: MPI.Intracomm) -> TaggedMesh:
 
 def _without_values(table: MaterialSettings) -> MaterialSettings:
     """Return a table with the names of its parameters alone, as a Material knows no more."""
-    names = dict.fromkeys(table.parameters or {}, 0.0)
+    names: dict[str, float | str] = dict.fromkeys(table.parameters or {}, 0.0)
     return replace(table, parameters=names or None)
 
 
