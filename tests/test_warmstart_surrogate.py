@@ -152,6 +152,14 @@ def test_where_the_surrogate_fails_the_increment_begins_as_ever(raises: bool) ->
     np.testing.assert_allclose(u, plain, rtol=0, atol=1e-12)
 
 
+def test_what_leading_costs_is_summed_over_ranks_with_its_sign() -> None:
+    problem, load = plate(RUBBER)
+    cheap, its_load = plate(Corrected(RUBBER), problem)
+    cheap.fields[0].tally.counts.update(rve_solves=2, guess_saved=-3)
+    expected = {"rve_solves": 2 * COMM.size, "guess_saved": -3 * COMM.size}
+    assert Led(problem, cheap, its_load).counts() == expected
+
+
 def test_what_is_no_pair_is_refused() -> None:
     problem, load = plate(RUBBER)
     with pytest.raises(InputError, match="carries NeoHookean; expected Corrected"):

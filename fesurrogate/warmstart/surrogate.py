@@ -136,7 +136,10 @@ class Led:
         self.time = time
 
     def kept(self) -> tuple[dict[str, Any], list[tuple[MaterialField, Array]]]:
-        """Return what a checkpoint keeps: facts, and rows (n, s) of the points of the fields."""
+        """Return what a checkpoint keeps: facts, and rows (n, s) of the points of the fields.
+
+        Collective.
+        """
         lines: list[Any] = [*self._lines] or [None] * len(self._materials)
         rows = [
             (field, material.with_lines(state, line))
@@ -148,10 +151,15 @@ class Led:
         return {**facts, "counts": self.counts()}, rows
 
     def counts(self) -> dict[str, int]:
-        """Return what leading has cost, summed over fields and ranks: its integer reports."""
-        own = sum((field.tally.counts for field in self.surrogate.fields), Counter())
-        every = self.surrogate.u.function_space.mesh.comm.allgather(own)
-        return dict(sum(every, Counter()))
+        """Return what leading has cost, summed over fields and ranks: its integer reports.
+
+        Collective.
+        """
+        comm, total = self.surrogate.u.function_space.mesh.comm, Counter[str]()
+        for own in comm.allgather([field.tally.counts for field in self.surrogate.fields]):
+            for counts in own:
+                total.update(counts)  # their sum by + would lack what is negative
+        return dict(total)
 
     def resume(self, facts: Mapping[str, Any], rows: Sequence[Array]) -> None:
         """Go on from what :meth:`kept` gave."""
