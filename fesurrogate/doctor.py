@@ -173,12 +173,12 @@ def check_torch() -> Iterable[Finding]:
 
 
 def check_numba() -> Iterable[Finding]:
-    """Numba, which compiles the evaluation of energy networks."""
+    """Numba, which compiles the evaluation of energy networks and tables."""
     numba, why = load("numba")
     if numba is None:
-        mend = "energy networks are evaluated several times faster with it: pip install numba, "
+        mend = "both are evaluated several times faster with it: pip install numba, "
         mend += "apt-get install python3-numba, or conda install -c conda-forge numba"
-        yield Finding("Numba", f"{why}; torch evaluates energy networks", mend)
+        yield Finding("Numba", f"{why}; torch evaluates energy networks, NumPy tables", mend)
         return
     served = "compiled kernels evaluate energy networks and look tables up"
     yield Finding("Numba", f"{numba.__version__}; {served}")
