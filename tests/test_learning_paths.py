@@ -288,6 +288,25 @@ def test_what_is_trusted_wrongly_is_told(
     assert factor == 1.0 or lesson.outcome != "waiting"
 
 
+def test_regions_that_share_it_teach_it_each() -> None:
+    """Every path goes on once an increment, whichever region its point is of."""
+    material, strain = learning(), directions()
+    regions = [Body(material, share(part)) for part in (strain[:45], strain[45:])]
+    for t, level in enumerate(LEVELS[:2]):
+        answers = [
+            material.evaluate(level * body.strain, body.state, hint=body.hint) for body in regions
+        ]
+        for body, got in zip(regions, answers, strict=True):
+            material.accept(level * body.strain, got)
+            body.state, body.hint = got.state, got.hint
+        assert (material.paths.length == t + 1).all()
+        one, other = material.lessons()
+        assert one.fallen == other.fallen == 45 and one.samples < other.samples
+    for part in (strain[:45], strain[45:]):
+        own = (LEVELS[0] * part[:, None] == material.paths.steps[None, :, 0, :-1]).all(axis=2)
+        assert own.any(axis=1).sum() > 6  # of an eighth of 48 paths in an increment
+
+
 def test_a_path_that_fails_ends() -> None:
     reference = Counted(largest=0.008)
     paths = Paths.none(3, reference.num_state, 0)
