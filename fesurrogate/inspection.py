@@ -15,6 +15,7 @@ from fesurrogate.data.dataset import Dataset
 from fesurrogate.data.quality import Finding, examine, suspicious_points
 from fesurrogate.data.store import read_dataset
 from fesurrogate.errors import MissingPackageError
+from fesurrogate.whole_file import write_whole
 
 FORMAT = 1
 """Of inspect.json; raised when a key changes its meaning or goes."""
@@ -63,7 +64,7 @@ def inspect(path: Path, output: Path | None = None) -> Inspection:
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-        (output / "inspect.json").write_text(text, encoding="utf-8")
+        write_whole(output / "inspect.json", text.encode())
         _draw(output, dataset, findings, spread)
     return Inspection(results, _as_text(results, findings, spread))
 

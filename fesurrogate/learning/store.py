@@ -15,6 +15,7 @@ from fesurrogate.results import versions
 from fesurrogate.surrogate import save_model
 from fesurrogate.train.errors import errors_on
 from fesurrogate.train.sequence import path_errors
+from fesurrogate.whole_file import remove_half_written
 
 DATASET, MODEL = "dataset", "model.safetensors"
 
@@ -43,8 +44,7 @@ def store(learning: Learning | LearningPaths, folder: Path) -> None:
     }
     data = replace(samples, meta=facts)
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.tmp"):
-        left.unlink(missing_ok=True)  # by a run that was killed while it wrote
+    remove_half_written(folder)
     write_dataset(data, folder / DATASET)
     if learning.fitted is None or not held_out(samples).any():
         (folder / MODEL).unlink(missing_ok=True)  # one of before is not of these samples
