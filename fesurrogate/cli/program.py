@@ -17,6 +17,9 @@ from fesurrogate.errors import InputError
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 ROOM = "make room, or name another --output, and give the command again"
+FORWARDED = 0.5
+"""Seconds until mpirun has read what was printed: what it has not when a rank aborts is lost."""
+
 PETSC_OPTION = re.compile(r"-[A-Za-z_][A-Za-z0-9_]+")
 
 
@@ -63,9 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _leave(comm, STOPPED, f"stopped: {error}; {ROOM}")
         traceback.print_exc()
         sys.stderr.flush()
-        if comm is not None and comm.size > 1:
-            comm.Abort(1)
-        sys.exit(1)
+        _end_all(comm, 1)
     if first and text:
         print(text, file=sys.stderr if code else sys.stdout, flush=True)
     if comm is not None:
@@ -85,9 +86,15 @@ def _interrupted(error: BaseException | None) -> bool:
 def _leave(comm: Any, code: int, said: str) -> NoReturn:
     """End all ranks: the others may wait for this one, or know nothing of what happened here."""
     if comm is not None and comm.rank > 0:
-        time.sleep(0.5)  # where it happened to all, rank 0 says so and ends the others
+        time.sleep(2 * FORWARDED)  # where it happened to all, rank 0 says so and ends the others
     print(said, file=sys.stderr, flush=True)
+    _end_all(comm, code)
+
+
+def _end_all(comm: Any, code: int) -> NoReturn:
+    """End this rank, and with it all others."""
     if comm is not None and comm.size > 1:
+        time.sleep(FORWARDED)
         comm.Abort(code)
     sys.exit(code)
 
