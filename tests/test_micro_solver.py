@@ -134,6 +134,19 @@ def test_an_old_factorisation_gives_the_tangent_all_the_same(gdim: int) -> None:
     np.testing.assert_allclose(tangent, response.tangent[0], rtol=0, atol=1e-8 * scale)
 
 
+def test_what_stands_elsewhere_is_assembled_anew() -> None:
+    """A displacement that is set from outside moves the cell from where its force is at hand."""
+    rve = layers(gdim=2)
+    F, problem = strains(rve, 1)[0], rve.problem
+    q = rve.evaluate(F[None]).hint[0]
+    problem.assemble(F, q, tangent=True)
+    force, stiffness = problem.force.copy(), problem.stiffness.data.copy()
+    problem.set_displacement(np.zeros(len(force)))
+    problem.assemble(F, q, tangent=True)
+    np.testing.assert_array_equal(problem.force, force)
+    np.testing.assert_array_equal(problem.stiffness.data, stiffness)
+
+
 def test_where_the_start_misleads_the_plain_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     rve = layers(rtol=1e-11)
     F = strains(rve, 3)

@@ -67,7 +67,7 @@ def point_fields(
     )
     expression, columns = fem.Expression(ufl.as_vector(read), points), []
     for values in displacements:
-        assembly.u.x.array[:] = values
+        rve.problem.set_displacement(values)
         found = evaluate_expression(expression, mesh, cells, len(read))
         if phase in assembly.fields:
             found = np.concatenate([found, _answered(rve, phase)], axis=1)

@@ -145,7 +145,15 @@ class CellProblem:
         return self._at is not None and bool((q == self._at).all())
 
     def _move_to(self, q: Array) -> None:
-        self.assembly.u.x.array[:] = self._affine + self.prolongation @ q
+        self.set_displacement(self._affine + self.prolongation @ q)
+
+    def set_displacement(
+        self,
+        values: Array,  # (nodes * bs,)
+    ) -> None:
+        """Set the displacement itself; no force that was assembled before is that of it."""
+        self._at = None
+        self.assembly.u.x.array[:] = values
 
     def set_parameters(
         self,
@@ -184,7 +192,6 @@ class CellProblem:
         # SNES asks for the Jacobian where it last accepted a residual; a line search may have
         # tried further points since, so the displacement is set anew.
         if not self._stands_at(q):
-            self._at = None
             self._move_to(q)
         self.assembly.assemble_stiffness()
 
