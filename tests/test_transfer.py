@@ -23,7 +23,7 @@ from networks import random_energy  # noqa: E402
 
 from fesurrogate.surrogate import load_model, save_model  # noqa: E402
 from fesurrogate.train import errors_on, fit  # noqa: E402
-from fesurrogate.train.pictures import draw_training, stresses  # noqa: E402
+from fesurrogate.train.pictures import draw_training, stress_names, stresses  # noqa: E402
 from fesurrogate.train.result import parts_of  # noqa: E402
 
 SETTINGS = TrainSettings(hidden=(10, 10), iterations=140, suspicious="keep")
@@ -110,6 +110,16 @@ def test_the_picture_shows_what_the_errors_say(tmp_path: Path) -> None:
     assert error == pytest.approx(fitted.errors.stress, rel=1e-12)
     draw_training(tmp_path / "training.png", fitted, judging)
     assert (tmp_path / "training.png").stat().st_size > 10_000
+
+
+def test_components_are_named_in_their_order() -> None:
+    """A tensor whose entries are all different says which is which."""
+    tensor = np.arange(4.0).reshape(1, 2, 2)
+    entries = {a + b: tensor[0, i, j] for i, a in enumerate("xy") for j, b in enumerate("xy")}
+    finite = Kinematics(2, "finite")
+    assert [entries[name] for name in stress_names(finite)] == finite.pack(tensor)[0].tolist()
+    assert stress_names(Kinematics(3)) == ("xx", "yy", "zz", "√2 yz", "√2 xz", "√2 xy")
+    assert stress_names(Kinematics(2, "gradient")) == ("x", "y")
 
 
 def test_the_start_is_read_only(tmp_path: Path) -> None:

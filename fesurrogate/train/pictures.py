@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fesurrogate.data.dataset import Dataset
-from fesurrogate.kinematics import Array
+from fesurrogate.data.envelope import component_names
+from fesurrogate.kinematics import Array, Kinematics
 from fesurrogate.surrogate.material import NetworkMaterial
 from fesurrogate.surrogate.network import Network
 from fesurrogate.train.result import FitResult
@@ -28,9 +29,8 @@ def draw_training(path: Path, fitted: FitResult, judging: Dataset) -> None:
     left, right = figure.subplots(1, 2)
     _draw_history(left, fitted)
     exact, predicted = stresses(fitted.network, judging)
-    columns = exact.shape[1]
-    for i in range(columns):
-        right.plot(exact[:POINTS, i], predicted[:POINTS, i], ".", markersize=3, label=f"{i + 1}")
+    for i, name in enumerate(stress_names(judging.kinematics)):
+        right.plot(exact[:POINTS, i], predicted[:POINTS, i], ".", markersize=3, label=name)
     ends = [min(exact.min(), predicted.min()), max(exact.max(), predicted.max())]
     right.plot(ends, ends, "k-", linewidth=0.7)
     right.set_xlabel("stress of the data")
@@ -42,6 +42,15 @@ def draw_training(path: Path, fitted: FitResult, judging: Dataset) -> None:
     )
     right.legend(title="component", fontsize=7, title_fontsize=7, ncols=2)
     figure.savefig(path, dpi=150)
+
+
+def stress_names(kinematics: Kinematics) -> tuple[str, ...]:  # (m,)
+    """Return the names of the components of a stress: of P by rows, or of Mandel's."""
+    if kinematics.measure == "finite":
+        axes = "xyz"[: kinematics.gdim]
+        return tuple(a + b for a in axes for b in axes)
+    names = component_names(kinematics)
+    return tuple(f"√2 {name}" if len(set(name)) == 2 else name for name in names)
 
 
 def stresses(network: Network, dataset: Dataset) -> tuple[Array, Array]:  # (k, m) twice
