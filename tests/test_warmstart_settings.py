@@ -18,7 +18,7 @@ from fesurrogate.cli import main
 from fesurrogate.config import Settings
 from fesurrogate.data.sampling import stretches
 from fesurrogate.errors import InputError
-from fesurrogate.fem.field import Tally
+from fesurrogate.fem.tally import Tally
 from fesurrogate.run import run
 from fesurrogate.run.guesses import guesses_of
 from fesurrogate.run.summary import summary

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any, final
 
 import basix
@@ -20,30 +18,12 @@ from fesurrogate.errors import InputError, MaterialError
 from fesurrogate.fem.compat import evaluate_expression
 from fesurrogate.fem.failure import Failure, first_line, raising_rows
 from fesurrogate.fem.strain import variation
+from fesurrogate.fem.tally import Tally
 from fesurrogate.kinematics import Array, BoolArray
 from fesurrogate.material import Material, Response
 
 logger = logging.getLogger(__name__)
 PATIENCE = 4  # failed updates in a row after which the Material is spared until the step is cut
-
-
-@dataclass
-class Tally:
-    """What a field has cost so far, on this rank.
-
-    Attributes:
-        updates: Calls of the Material.
-        points: Points evaluated, all calls together.
-        failed: Points that could not be solved, all calls together.
-        seconds: Wall time inside the Material.
-        counts: Sums of the integer reports of the Material (``rve_solves`` and so on).
-    """
-
-    updates: int = 0
-    points: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    counts: Counter = field(default_factory=Counter)
 
 
 @final
@@ -233,7 +213,7 @@ class MaterialField:
         begin = time.perf_counter()
         response, ok, error = self._attempt(strain, dt, parameters)
         self.tally.seconds += time.perf_counter() - begin
-        self._count(response, ok)
+        self.tally.count(response, ok)
         failed = comm.allreduce(int((~ok).sum()) or int(response is None))
         if failed:
             rows = np.flatnonzero(~ok)
@@ -315,14 +295,6 @@ class MaterialField:
             return np.zeros((self.num_points, 0))
         size = len(self.material.parameter_names)
         return evaluate_expression(self._parameters, self.mesh, self.cells, size)
-
-    def _count(self, response: Response | None, ok: BoolArray) -> None:
-        self.tally.updates += 1
-        self.tally.points += self.num_points
-        self.tally.failed += int((~ok).sum())
-        for name, values in response.report.items() if response else ():
-            if np.issubdtype(values.dtype, np.integer):
-                self.tally.counts[name] += int(values.sum())
 
     def fill_stress(
         self,

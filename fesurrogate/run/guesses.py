@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mpi4py import MPI
 
-from fesurrogate.fem.field import Tally
+from fesurrogate.fem.tally import Tally
 
 COUNTED = ("taken", "refused", "repeated", "compared")
 
