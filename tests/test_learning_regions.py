@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mpi4py import MPI
+from ranks import shared_folder
 from test_cli import gmsh_square
 from test_learning_run import TOML, After
 
@@ -37,16 +36,13 @@ bulk_modulus = 8.0
 
 
 @pytest.fixture(name="folder")
-def shared_folder() -> Iterator[Path]:
+def folder_with_mesh() -> Iterator[Path]:
     """A folder that all ranks share, with a square whose left half is a region."""
-    path = Path(WORLD.bcast(tempfile.mkdtemp() if WORLD.rank == 0 else None))
-    if WORLD.rank == 0:
-        gmsh_square(path / "square.msh", 12)
-    WORLD.Barrier()
-    yield path
-    WORLD.Barrier()
-    if WORLD.rank == 0:
-        shutil.rmtree(path)
+    with shared_folder() as path:
+        if WORLD.rank == 0:
+            gmsh_square(path / "square.msh", 12)
+        WORLD.Barrier()
+        yield path
 
 
 def settings_in(folder: Path, region: str, *, measure: str = "finite") -> Settings:
